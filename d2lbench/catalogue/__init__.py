@@ -1,0 +1,23 @@
+"""Everything a grid can name. Importing :func:`load` fills the registry; torch is imported inside the functions."""
+
+from __future__ import annotations
+
+from d2lbench.registry import REGISTRY, Registry
+
+
+def load() -> Registry:
+    """Register everything built in and return the registry."""
+    from d2lbench.catalogue import (  # noqa: F401, PLC0415  (imported for what they register)
+        activations,
+        datasets,
+        initializers,
+        losses,
+        metrics,
+        models,
+        optimizers,
+        regularizers,
+        schedules,
+        statistics,
+    )
+
+    return REGISTRY

@@ -1,0 +1,26 @@
+"""Losses of raw outputs against labels: one value per example, so that cells of a stack never mix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from d2lbench.registry import register
+
+if TYPE_CHECKING:
+    import torch
+
+PerExample: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
+
+
+@register("loss", "cross-entropy", task="classification")
+def cross_entropy() -> PerExample:
+    """−log softmax(o)[y] from raw outputs, fused and stable (Dive into Deep Learning, section 4.5.2)."""
+    import torch  # noqa: PLC0415
+
+    def per_example(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Map outputs (…, B, K) and labels (…, B) to losses (…, B)."""
+        flat = torch.nn.functional.cross_entropy(outputs.flatten(0, -2), labels.flatten(), reduction="none")
+        return flat.view(labels.shape)
+
+    return per_example

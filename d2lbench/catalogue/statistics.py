@@ -1,0 +1,120 @@
+"""Statistics: how one side of a claim becomes one number per seed.
+
+A statistic gets the values of a metric along an axis and the axis' positions, both of shape (k,), in the axis'
+order; positions are numbers where the axis has numbers, else 0, 1, 2, …
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Gt
+
+from d2lbench.registry import register
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float64]
+
+
+@register("statistic", "mean")
+def mean(values: Vector, positions: Vector, /) -> float:
+    """The plain average over the axis."""
+    del positions
+    return float(values.mean())
+
+
+@register("statistic", "slope", numeric=True)
+def slope(values: Vector, positions: Vector, /) -> float:
+    """The least-squares slope over the axis, in the metric's unit per unit of the axis."""
+    centred = positions - positions.mean()
+    return float(centred @ (values - values.mean()) / (centred @ centred))
+
+
+@register("statistic", "spread")
+def spread(values: Vector, positions: Vector, /) -> float:
+    """Largest minus smallest value on the axis."""
+    del positions
+    return float(values.max() - values.min())
+
+
+@register("statistic", "area", numeric=True)
+def area(values: Vector, positions: Vector, /, *, until: Annotated[float, Gt(0)] = 1.0) -> float:
+    """The mean height of the curve over the first ``until`` (a share) of the axis, by the trapezoid rule."""
+    import numpy as np  # noqa: PLC0415
+
+    end = positions[0] + until * (positions[-1] - positions[0])
+    inside = positions <= end + 1e-9
+    if inside.sum() < 2:  # noqa: PLR2004  (a trapezoid has two sides)
+        return float(values[0])
+    x, y = positions[inside], values[inside]
+    return float(np.trapezoid(y, x) / (x[-1] - x[0]))
+
+
+@register("statistic", "change", points=2)
+def change(values: Vector, positions: Vector, /) -> float:
+    """Second minus first value of a two-point axis: comparing two sides' changes tests an interaction."""
+    del positions
+    return float(values[1] - values[0])
+
+
+@register("statistic", "window", along="trials", edge=True)
+def window(values: Vector, positions: Vector, /, *, within: Annotated[float, Ge(0)] = 0.02) -> float:
+    """How many rungs, in one unbroken run around the best, lie within ``within`` of it."""
+    del positions
+    first, last = window_bounds(values, within)
+    return float(last - first + 1)
+
+
+def window_bounds(values: Vector, within: float) -> tuple[int, int]:
+    """Return the first and last index of the unbroken run around the best value (higher is better)."""
+    best = int(values.argmax())
+    good = values >= values[best] - within
+    first = last = best
+    while first > 0 and good[first - 1]:
+        first -= 1
+    while last < len(values) - 1 and good[last + 1]:
+        last += 1
+    return first, last
+
+
+@register("statistic", "regret", along="trials")
+def regret(values: Vector, positions: Vector, /, *, at: float | None = None) -> float:
+    """What the rung ``at`` (or the arm's own value) gives away against the rung that validation picks.
+
+    The analysis hands over two values: the pick's, then the judged rung's; positive is a loss.
+    """
+    del positions, at
+    return float(values[0] - values[1])
+
+
+@register("statistic", "best_of_k", along="trials")
+def best_of_k(values: Vector, positions: Vector, /, *, k: Annotated[int, Ge(1)] = 3) -> float:
+    """The expected best of ``k`` rungs drawn without replacement (higher is better; Dodge et al. 2019)."""
+    del positions
+    ordered, n = sorted(values), len(values)
+    k = min(k, n)
+    return sum(value * math.comb(rank, k - 1) for rank, value in enumerate(ordered)) / math.comb(n, k)
+
+
+@register("statistic", "rank_correlation", along="arms", reference=True)
+def rank_correlation(
+    values: Vector, positions: Vector, /, *, reference: Mapping[str, Any] | None = None
+) -> float:
+    """Kendall's τ between the ranking of the arms at one seed (``values``) and a reference (``positions``)."""
+    from scipy.stats import kendalltau  # noqa: PLC0415
+
+    del reference
+    tau = float(kendalltau(values, positions).statistic)
+    return 0.0 if math.isnan(tau) else tau
+
+
+@register("statistic", "fold_mean")
+def fold_mean(values: Vector, positions: Vector, /) -> float:
+    """The mean over the folds of a K-fold split: the axis is ``dataset.fold``."""
+    del positions
+    return float(values.mean())
