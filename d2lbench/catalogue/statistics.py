@@ -1,7 +1,8 @@
 """Statistics: how one side of a claim becomes one number per seed.
 
 A statistic gets the values of a metric along an axis and the axis' positions, both of shape (k,), in the axis'
-order; positions are numbers where the axis has numbers, else 0, 1, 2, …
+order; positions are numbers where the axis has numbers, else 0, 1, 2, … Where a claim compares by ratio, a ``linear``
+statistic gets logarithms (a slope of logs, a change of logs), any other's result is logged.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
 
 
-@register("statistic", "mean")
+@register("statistic", "mean", linear=True)
 def mean(values: Vector, positions: Vector, /) -> float:
     """The plain average over the axis."""
     del positions
     return float(values.mean())
 
 
-@register("statistic", "slope", numeric=True)
+@register("statistic", "slope", numeric=True, linear=True)
 def slope(values: Vector, positions: Vector, /) -> float:
     """The least-squares slope over the axis, in the metric's unit per unit of the axis."""
     centred = positions - positions.mean()
@@ -55,7 +56,7 @@ def area(values: Vector, positions: Vector, /, *, until: Annotated[float, Gt(0)]
     return float(np.trapezoid(y, x) / (x[-1] - x[0]))
 
 
-@register("statistic", "change", points=2)
+@register("statistic", "change", points=2, linear=True)
 def change(values: Vector, positions: Vector, /) -> float:
     """Second minus first value of a two-point axis: comparing two sides' changes tests an interaction."""
     del positions
@@ -82,7 +83,7 @@ def window_bounds(values: Vector, within: float) -> tuple[int, int]:
     return first, last
 
 
-@register("statistic", "regret", along="trials")
+@register("statistic", "regret", along="trials", picks=True)
 def regret(values: Vector, positions: Vector, /, *, at: float | None = None) -> float:
     """What the rung ``at`` (or the arm's own value) gives away against the rung that validation picks.
 
@@ -113,7 +114,7 @@ def rank_correlation(
     return 0.0 if math.isnan(tau) else tau
 
 
-@register("statistic", "fold_mean")
+@register("statistic", "fold_mean", linear=True)
 def fold_mean(values: Vector, positions: Vector, /) -> float:
     """The mean over the folds of a K-fold split: the axis is ``dataset.fold``."""
     del positions

@@ -1,0 +1,107 @@
+"""Put a report together: one section a grid, from nothing but the grid and the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from d2lbench import __version__
+from d2lbench.analysis.checks import check_views
+from d2lbench.analysis.claims import judge
+from d2lbench.analysis.model import Report, Section
+from d2lbench.analysis.panels import figure_groups
+from d2lbench.analysis.results import Results
+from d2lbench.analysis.tables import arm_table
+from d2lbench.registry import REGISTRY
+from d2lbench.spec import COMPONENT_KEYS, SCALAR_KEYS, Config, spelled
+
+if TYPE_CHECKING:
+    from d2lbench.grid.model import Grid
+    from d2lbench.store import Store
+
+
+def results_of(grid: Grid, store: Store, environment: str, *, contents: bool = True) -> Results:
+    """Return a grid's runs, read from the store in one go."""
+    cells = [cell.id for cell in grid.cells()]
+    return Results(grid, store.runs(environment, cells, contents=contents))
+
+
+def assemble(grids: Sequence[Grid], store: Store, environment: str, command: str) -> Report:
+    """Return the report on some grids at one scale."""
+    sections = tuple(section(results_of(grid, store, environment), store) for grid in grids)
+    return Report(
+        scale=grids[0].scale if grids else "quick",
+        sections=sections,
+        command=command,
+        environment=environment,
+        provenance=_provenance(store, environment),
+        untested=tuple(pair for grid in grids for pair in _untested(grid)),
+        version=__version__,
+    )
+
+
+def section(results: Results, store: Store) -> Section:
+    """Return everything about one grid."""
+    grid = results.grid
+    seen = {claim.id: store.claim_seen(grid.name, grid.scale, claim.id, claim.digest) for claim in grid.claims}
+    return Section(
+        name=grid.name,
+        title=grid.title,
+        question=grid.question,
+        scale=grid.scale,
+        size=grid.size_text,
+        setting=_setting(grid),
+        seeds=tuple(grid.seeds),
+        counts=results.counts(),
+        reasons=results.reasons(),
+        claims=judge(results, seen),
+        table=arm_table(results),
+        figures=figure_groups(results),
+        checks=check_views(results),
+        data=_data(grid),
+    )
+
+
+def note_claims(grids: Sequence[Grid], store: Store, environment: str) -> None:
+    """Write down the moment each claim is first seen, and whether data that answer it were there before it."""
+    finished = store.finished(environment)
+    for grid in grids:
+        has_data = any(cell.id in finished for cell in grid.cells())
+        for claim in grid.claims:
+            store.see_claim(grid.name, grid.scale, claim.id, claim.digest, has_data=has_data)
+
+
+def _setting(grid: Grid) -> tuple[tuple[str, str], ...]:
+    """Return the first context's baseline, key by key."""
+    arm = next((arm for arm in grid.arms if arm.is_baseline), grid.arms[0] if grid.arms else None)
+    if arm is None:
+        return ()
+    if not isinstance(arm.config, Config):
+        return (("experiment", arm.config.experiment.label()),)
+    named = [(key, getattr(arm.config, key).label()) for key in COMPONENT_KEYS]
+    plain = [(key, spelled(getattr(arm.config, key))) for key in SCALAR_KEYS if key != "replica"]
+    return (*named, *plain)
+
+
+def _data(grid: Grid) -> tuple[tuple[str, str], ...]:
+    datasets = {arm.config.dataset.name for arm in grid.arms if isinstance(arm.config, Config)}
+    return tuple((name, str(REGISTRY.get("dataset", name).trait("checksum"))) for name in sorted(datasets))
+
+
+def _provenance(store: Store, environment: str) -> tuple[tuple[str, str], ...]:
+    """Return what the runs were made with; where several machines or versions took part, all of their values."""
+    found: dict[str, dict[str, None]] = {}
+    for origin in store.provenances(environment):
+        for key, value in origin.items():
+            found.setdefault(key, {})[str(value)] = None
+    return tuple((key, "; ".join(values)) for key, values in found.items())
+
+
+def _untested(grid: Grid) -> list[tuple[str, str]]:
+    reasons = []
+    for claim in grid.claims:
+        if not claim.asked:
+            reasons.append((claim.id, f"asked at the scale {' and '.join(claim.scales)} only"))
+        elif not claim.runnable:
+            reasons.append((claim.id, "needs measured kernels"))
+    return reasons

@@ -1,0 +1,79 @@
+"""Checks beside every grid that trains: two baselines that differ by luck only, and one that cannot learn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from d2lbench.analysis.model import CheckView
+from d2lbench.analysis.statistics import sign_flip_p
+from d2lbench.analysis.tables import HEADLINE, interval
+from d2lbench.spec import Component
+
+if TYPE_CHECKING:
+    from d2lbench.analysis.results import Results
+    from d2lbench.grid.model import Arm
+
+#: Level of the A/A check. About one grid in a hundred fails it by luck: it warns, it proves nothing.
+LEVEL = 0.01
+_START = Component("metric", "train_loss", (("at", "start"),))
+_END = Component("metric", "train_loss", (("at", "last"),))
+
+
+def check_views(results: Results) -> tuple[CheckView, ...]:
+    """Return the checks of a grid that has them."""
+    arms = {arm.check: arm for arm in results.grid.checks if arm.check}
+    views = []
+    if "replica" in arms:
+        views.append(_same(results, arms["replica"]))
+    if "zero-rate" in arms:
+        views.append(_learns_nothing(results, arms["zero-rate"]))
+    return tuple(views)
+
+
+def _baseline(results: Results) -> Arm:
+    """Return the untuned baseline of the first context: a check arm of its own where that baseline is tuned."""
+    plain = [arm for arm in results.grid.checks if not arm.check]
+    return plain[0] if plain else next(arm for arm in results.grid.arms if arm.is_baseline)
+
+
+def _differences(results: Results, arm: Arm, metric: Component) -> list[float]:
+    baseline, found = _baseline(results), []
+    for seed in results.grid.seeds:
+        value = results.read(arm.default(seed), metric)
+        other = results.read(baseline.default(seed), metric)
+        if value is not None and other is not None:
+            found.append(float(value - other))
+    return found
+
+
+def _same(results: Results, arm: Arm) -> CheckView:
+    says = "The baseline against itself with other draws of start, order and noise: no difference should be found."
+    differences = _differences(results, arm, HEADLINE)
+    if len(differences) < 2:  # noqa: PLR2004  (one pair has no spread)
+        return CheckView("A/A", says, None, "not run")
+    found, p = interval(differences), sign_flip_p(differences).p
+    detail = (
+        f"test accuracy differs by {100 * found.mean:+.2f} points [{100 * found.low:+.2f}, {100 * found.high:+.2f}], "
+        f"p = {p:.3f}, n = {found.n}"
+    )
+    return CheckView("A/A", says, p >= LEVEL, detail, tuple(differences))
+
+
+def _learns_nothing(results: Results, arm: Arm) -> CheckView:
+    says = "The baseline at rate 0: the training loss must stay where it starts, while the baseline's falls."
+    kept, learned = [], []
+    for seed in results.grid.seeds:
+        start, end = (results.read(arm.default(seed), metric) for metric in (_START, _END))
+        base = results.read(_baseline(results).default(seed), _END)
+        if start is None or end is None or base is None:
+            continue
+        kept.append(float(end - start))
+        learned.append(float(base - start))
+    if not kept:
+        return CheckView("rate 0", says, None, "not run")
+    passed = all(move == 0 for move in kept) and all(move < 0 for move in learned)
+    detail = (
+        f"largest move at rate 0: {max(map(abs, kept)):.3g}; the baseline's loss falls by "
+        f"{-interval(learned).mean:.3g} on average, n = {len(kept)}"
+    )
+    return CheckView("rate 0", says, passed, detail, tuple(kept))

@@ -1,0 +1,104 @@
+"""Export: a row per cell, its configuration in columns, what became of it, and a column per scalar metric."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from d2lbench.analysis.tables import change_label, context_label
+from d2lbench.registry import REGISTRY
+from d2lbench.spec import COMPONENT_KEYS, SCALAR_KEYS, Component, Config, spelled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from d2lbench.analysis.results import Results
+    from d2lbench.grid.model import Arm
+    from d2lbench.spec import Cell
+
+#: Cells that spreadsheets would run as formulas begin so.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def frame(results: Results) -> pd.DataFrame:
+    """Return a tidy table of a grid: a row per cell that it asks for, whether there is a run of it or not."""
+    metrics = _metrics(results)
+    rows = [
+        {**_described(arm, trial, cell), **_became(results, cell), **_measured(results, cell, metrics)}
+        for arm, trial, cell in _cells(results)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _cells(results: Results) -> Iterator[tuple[Arm, str, Cell]]:
+    grid = results.grid
+    for arm in grid.chosen():
+        for seed in grid.seeds:
+            for rung, cell in zip(arm.rungs, arm.trials(seed), strict=True):
+                yield arm, ", ".join(f"{setting.path} = {setting.label}" for setting in rung.settings), cell
+            if not arm.rungs or arm.label in grid.own_values:
+                yield arm, "", arm.default(seed)
+
+
+def _metrics(results: Results) -> list[Component]:
+    """Return the metrics that need no further option, and those that claims name."""
+    plain = []
+    for entry in REGISTRY.entries("metric"):
+        if all(option.default is not None or option.name == "layer" for option in entry.options.values()):
+            try:
+                options = entry.resolve({})
+            except Exception:  # noqa: BLE001, S112  (a metric that needs an option is no column by itself)
+                continue
+            plain.append(Component("metric", entry.name, tuple(sorted(options.items()))))
+    claimed = [part.metric for claim in results.grid.claims for part in claim.parts]
+    return [*plain, *(metric for metric in dict.fromkeys(claimed) if metric not in plain)]
+
+
+def _described(arm: Arm, trial: str, cell: Cell) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "cell": cell.id,
+        "context": context_label(arm.context),
+        "arm": change_label(arm) if not arm.check else arm.check,
+        "trial": trial,
+        "seed": cell.seed,
+    }
+    config = cell.config
+    if isinstance(config, Config):
+        row |= {key: getattr(config, key).label() for key in COMPONENT_KEYS}
+        row |= {key: spelled(getattr(config, key)) for key in SCALAR_KEYS}
+    else:
+        row["experiment"] = config.experiment.label()
+    return row
+
+
+def _became(results: Results, cell: Cell) -> dict[str, Any]:
+    run = results.runs.get(cell.id)
+    if run is None:
+        return {"status": "missing", "reason": "", "diverged_step": None}
+    return {"status": run.status, "reason": run.reason, "diverged_step": run.diverged_step}
+
+
+def _measured(results: Results, cell: Cell, metrics: list[Component]) -> dict[str, float | None]:
+    if results.run(cell) is None:
+        return {_column(metric): None for metric in metrics}
+    values = {_column(metric): results.read(cell, metric) for metric in metrics}
+    return {name: float(value) for name, value in values.items() if not hasattr(value, "__len__")}
+
+
+def _column(metric: Component) -> str:
+    return metric.label()
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """Return the table as CSV; text that a spreadsheet would run as a formula is quoted with an apostrophe."""
+    texts = table.select_dtypes(include=["object", "string"]).columns
+    guarded = table.assign(
+        **{
+            column: table[column].map(
+                lambda value: f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+            )
+            for column in texts
+        }
+    )
+    return str(guarded.to_csv(index=False))

@@ -1,0 +1,207 @@
+"""What a report says, as plain frozen records: made by the analysis, drawn and written by the report.
+
+Numbers are what they are (shares, not percent); every label is raw text that the writer must escape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from d2lbench.analysis.statistics import Judgement
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over ``n`` seeds with its 95 % Student t interval; ``low``/``high`` are NaN below two seeds."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One arm in a table: how it did, and how it differs from its context's baseline, seed by seed."""
+
+    context: str
+    label: str
+    is_baseline: bool
+    tuned: str  # the picks in words: "optimizer.lr 0.1 (9 of 12 seeds), 0.3 (3)", or ""
+    metric: Interval
+    train: Interval
+    against_baseline: Interval | None  # paired differences, None for the baseline itself
+    correlation: float | None  # of the two arms' values over seeds: what pairing bought
+    done: int
+    diverged: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class ArmTable:
+    """The arms of a grid on one metric."""
+
+    metric: str
+    unit: str
+    train_metric: str
+    rows: tuple[ArmRow, ...]
+    trivial_label: str  # "majority class", or ""
+    trivial: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Mean over seeds with its 95 % band along x; NaN where fewer than two seeds have a value."""
+
+    label: str
+    x: tuple[float, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    is_baseline: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One set of axes with curves: learning curves of a context, a rate ladder, gradient norm over depth."""
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: tuple[Curve, ...]
+    x_log: bool = False
+    y_log: bool = False
+    reference: float | None = None  # a horizontal line: the trivial baseline
+    reference_label: str = ""
+    y_unit: str = ""  # "share": ticks in percent
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Means where two things vary; ``values[row][column]``, NaN where there is no run."""
+
+    title: str
+    row_axis: str
+    column_axis: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: tuple[tuple[float, ...], ...]
+    metric: str
+    unit: str = ""  # "share": values in percent
+
+
+@dataclass(frozen=True)
+class FigureGroup:
+    """Panels that belong into one figure: ``kind`` is a slug for its file, ``caption`` a full sentence or two."""
+
+    kind: str
+    caption: str
+    panels: tuple[Panel, ...] = ()
+    maps: tuple[HeatMap, ...] = ()
+
+
+@dataclass(frozen=True)
+class SeedRow:
+    """One seed of one comparison: the two sides' numbers, their difference (in logs for ratios), what was picked."""
+
+    seed: int
+    first: float
+    second: float
+    difference: float
+    first_diverged: bool = False
+    second_diverged: bool = False
+    first_pick: str = ""
+    second_pick: str = ""
+
+
+@dataclass(frozen=True)
+class PartView:
+    """One comparison of a claim with its seeds: what a reader needs to see and to recompute the p."""
+
+    label: str
+    first: str
+    second: str
+    relation: str  # greater, no_worse, same
+    margin: float
+    seeds: tuple[SeedRow, ...]
+    correlation: float | None = None
+    edge_share: float = 0.0  # share of seeds whose pick lies on the ladder's edge, worse side
+    settled: float | None = None  # mean change of the metric over the last 10 % of training, worse side
+    on_such_data: tuple[float, float] | None = None  # crossed bootstrap of seeds × examples, accuracies only
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """A claim with its verdict."""
+
+    id: str
+    grid: str
+    kind: str
+    origin: str
+    says: str
+    source: str
+    scale: str
+    metric: str  # in words: "test_accuracy, last, tuned on validation_accuracy"
+    statistic: str
+    unit: str
+    as_ratio: bool
+    margin: float
+    margin_reason: str
+    judgement: Judgement
+    parts: tuple[PartView, ...] = ()
+    after_data: bool = False
+    exploratory: bool = False
+    family_size: int = 0
+    suite_word: str = ""
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """A sanity check of a grid: the A/A arm and the arm with rate 0."""
+
+    name: str
+    says: str
+    passed: bool | None  # None: not run
+    detail: str
+    differences: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """Everything about one grid."""
+
+    name: str
+    title: str
+    question: str
+    scale: str
+    size: str
+    setting: tuple[tuple[str, str], ...]  # the baseline, key by key
+    seeds: tuple[int, ...]
+    counts: dict[str, int]  # done, diverged, failed, skipped, missing
+    reasons: tuple[tuple[str, int], ...]
+    claims: tuple[ClaimView, ...]
+    table: ArmTable | None
+    figures: tuple[FigureGroup, ...]
+    checks: tuple[CheckView, ...]
+    data: tuple[tuple[str, str], ...] = ()  # dataset, checksum
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole report."""
+
+    scale: str
+    sections: tuple[Section, ...]
+    command: str
+    environment: str
+    provenance: tuple[tuple[str, str], ...]
+    untested: tuple[tuple[str, str], ...] = ()  # claim, reason: asked elsewhere or at another scale
+    version: str = ""
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def claims(self) -> tuple[ClaimView, ...]:
+        """All claims, in the order of the grids."""
+        return tuple(claim for section in self.sections for claim in section.claims)

@@ -1,0 +1,163 @@
+"""Reading runs: the number that a metric gives for an arm at a seed, tuned inside that seed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from d2lbench.catalogue.metrics import Record
+from d2lbench.registry import REGISTRY, Registry
+from d2lbench.spec import Cell, Config
+from d2lbench.store import FINISHED, Run
+
+if TYPE_CHECKING:
+    from d2lbench.grid.model import Arm, Grid
+    from d2lbench.spec import Component
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One number read of one run, and whether that run diverged; ``pick`` is the rung it was picked from."""
+
+    value: float
+    diverged: bool = False
+    pick: int | None = None
+
+
+@dataclass
+class Results:
+    """A grid's runs, by cell; reads metrics of them and picks trials. Unfinished cells read as None."""
+
+    grid: Grid
+    runs: Mapping[str, Run]
+    registry: Registry = field(default=REGISTRY)
+    _values: dict[tuple[str, Component], Any] = field(default_factory=dict)
+    _records: dict[str, Record] = field(default_factory=dict)
+    _picks: dict[tuple[str, int, Component], int | None] = field(default_factory=dict)
+
+    def run(self, cell: Cell) -> Run | None:
+        """Return the finished run of a cell, or None."""
+        run = self.runs.get(cell.id)
+        return run if run is not None and run.status in FINISHED else None
+
+    def record(self, cell: Cell) -> Record | None:
+        """Return what a metric reads of a finished run, or None."""
+        run = self.run(cell)
+        if run is None:
+            return None
+        if cell.id not in self._records:
+            self._records[cell.id] = Record(
+                series=run.series or {},
+                diverged=run.status == "diverged",
+                epochs=cell.config.epochs if isinstance(cell.config, Config) else 0,
+                chance=_number(run.chance),
+                constant_loss=_number(run.constant_loss),
+                last_finite_loss=_number(run.last_finite_loss),
+            )
+        return self._records[cell.id]
+
+    def read(self, cell: Cell, metric: Component) -> Any:
+        """Return a metric's value (a number, or a curve's values) of a cell; None where the cell is not finished."""
+        key = (cell.id, metric)
+        if key not in self._values:
+            record = self.record(cell)
+            entry = self.registry.get("metric", metric.name)
+            self._values[key] = None if record is None else entry.factory(record, **dict(metric.options))
+        return self._values[key]
+
+    def positions(self, cell: Cell, metric: Component) -> Any:
+        """Return the epochs of a curve metric's values."""
+        record = self.record(cell)
+        columns = self.registry.get("metric", metric.name).trait("columns")(dict(metric.options))
+        return None if record is None else record.curve(columns[0])[0]
+
+    # ------------------------------------------------------------------------------------------------- tuning
+
+    def pick(self, arm: Arm, seed: int, select: Component | None) -> int | None:
+        """Return which rung the arm picks at a seed by ``select``; None where a trial is missing or nothing tuned.
+
+        Ties go to the first rung; a diverged trial ranks last.
+        """
+        if not arm.rungs or select is None:
+            return None
+        key = (arm.label, seed, select)
+        if key not in self._picks:
+            self._picks[key] = self._best(arm, seed, select)
+        return self._picks[key]
+
+    def _best(self, arm: Arm, seed: int, select: Component) -> int | None:
+        cells = arm.trials(seed)
+        values = [self.read(cell, select) for cell in cells]
+        if any(value is None for value in values):
+            return None
+        sign = -1 if self.registry.get("metric", select.name).trait("better") == "lower" else 1
+        ranks = []
+        for cell, value in zip(cells, values, strict=True):
+            run = self.run(cell)
+            last = run is None or run.status == "diverged" or math.isnan(value)
+            ranks.append(-math.inf if last else sign * value)
+        return ranks.index(max(ranks))
+
+    def cell(self, arm: Arm, seed: int, stage: str, select: Component | None) -> tuple[Cell | None, int | None]:
+        """Return the cell that stands for an arm at a seed, and the rung that it was picked from."""
+        if not arm.rungs or stage == "default":
+            return arm.default(seed), None
+        pick = self.pick(arm, seed, select)
+        return (None, None) if pick is None else (arm.trials(seed)[pick], pick)
+
+    def reading(self, arm: Arm, seed: int, metric: Component, stage: str, select: Component | None) -> Reading | None:
+        """Return a scalar metric of an arm at a seed; None where a cell that it takes is missing."""
+        cell, pick = self.cell(arm, seed, stage, select)
+        if cell is None:
+            return None
+        value = self.read(cell, metric)
+        if value is None:
+            return None
+        run = self.run(cell)
+        return Reading(float(value), run is not None and run.status == "diverged", pick)
+
+    def picks_in_words(self, arm: Arm, select: Component | None) -> str:
+        """Say which rungs the seeds picked: ``optimizer.lr = 0.1 (9 seeds), 0.3 (3)``."""
+        picks = [self.pick(arm, seed, select) for seed in self.grid.seeds]
+        counts = Counter(pick for pick in picks if pick is not None)
+        if not counts:
+            return ""
+        told = [
+            f"{rung_label(arm, pick)} ({count}{' seeds' if place == 0 else ''})"
+            for place, (pick, count) in enumerate(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        ]
+        return f"{', '.join(arm.tuned_keys)} = {', '.join(told)}"
+
+    def counts(self) -> dict[str, int]:
+        """Return how many of the grid's cells are in which state; ``missing`` ones have no row yet."""
+        counts = Counter(self._state(cell) for cell in self.grid.cells())
+        return {state: counts[state] for state in ("done", "diverged", "failed", "skipped", "missing")}
+
+    def reasons(self) -> tuple[tuple[str, int], ...]:
+        """Return why cells failed or were skipped, the most frequent reason first."""
+        rows = (self.runs.get(cell.id) for cell in self.grid.cells())
+        found = Counter(run.reason for run in rows if run is not None and run.status not in FINISHED)
+        return tuple(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+    def _state(self, cell: Cell) -> str:
+        run = self.runs.get(cell.id)
+        return "missing" if run is None else run.status
+
+
+def rung_label(arm: Arm, pick: int) -> str:
+    """Return a rung's values in words."""
+    return ", ".join(setting.label for setting in arm.rungs[pick].settings)
+
+
+def on_the_edge(arm: Arm, pick: int | None) -> bool:
+    """Say whether a pick is the first or last rung of its ladder."""
+    return pick is not None and len(arm.rungs) > 1 and pick in {0, len(arm.rungs) - 1}
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+

@@ -1,0 +1,89 @@
+"""Two things shown beside a comparison: had training settled, and does the effect outlive other test examples?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from d2lbench.analysis.statistics import crossed_bootstrap
+from d2lbench.grid.statement import Side
+from d2lbench.spec import Config
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from d2lbench.analysis.results import Results
+    from d2lbench.grid.statement import Comparison, Part
+
+#: The end of training over which a metric should have stopped moving, as a share of the epochs.
+LATE = 0.1
+
+
+def settled(results: Results, part: Part, comparison: Comparison) -> float | None:
+    """Return how much the metric still moves over the last 10 % of training, in its unit; the worse side's mean.
+
+    None where the metric has no curve, or the statistic does not read its end.
+    """
+    entry = results.registry.get("metric", part.metric.name)
+    if part.along not in {"", "contexts", "arms"} or not entry.trait("curve"):
+        return None
+    if dict(part.metric.options).get("at", "last") != "last":
+        return None
+    column = entry.trait("columns")(dict(part.metric.options))[0]
+    moves = []
+    for side in comparison.sides:
+        changes = [
+            change
+            for arm in side.arms
+            for seed in results.grid.seeds
+            if (change := _late_change(results, arm, seed, side.stage, part, column)) is not None
+        ]
+        if changes:
+            moves.append(float(np.mean(changes)))
+    return max(moves, key=abs, default=None)
+
+
+def _late_change(results, arm, seed, stage, part, column):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0913
+    cell, _ = results.cell(arm, seed, stage, part.select)
+    record = None if cell is None else results.record(cell)
+    if record is None or record.diverged:
+        return None
+    x, y = record.curve(column)
+    if len(y) < 2:  # noqa: PLR2004  (two points make a change)
+        return None
+    early = int(np.searchsorted(x, (1 - LATE) * x[-1], side="right")) - 1
+    return float(y[-1] - y[min(early, len(y) - 2)])
+
+
+def on_such_data(results: Results, part: Part, comparison: Comparison) -> tuple[float, float] | None:
+    """Return the 95 % interval of a test accuracy difference over seeds and test examples, by crossed bootstrap.
+
+    None unless every seed is judged on the same test examples (Fashion-MNIST; digits draw their split by seed).
+    """
+    if part.metric.name != "test_accuracy" or part.along or not isinstance(comparison.second, Side):
+        return None
+    config = comparison.first.arm.config
+    if not isinstance(config, Config) or config.dataset.name != "fashion-mnist":
+        return None
+    first = _hits(results, part, comparison.first)
+    second = _hits(results, part, comparison.second)
+    if first is None or second is None:
+        return None
+    interval = crossed_bootstrap(first, second)
+    ends = (interval.low, interval.high)
+    return ends if comparison.sign > 0 else (-ends[1], -ends[0])
+
+
+def _hits(results: Results, part: Part, side: Side) -> NDArray[np.bool_] | None:
+    """Return which test examples each seed got right, (seeds, examples); None where a run is missing."""
+    rows = []
+    for seed in results.grid.seeds:
+        cell, _ = results.cell(side.arm, seed, side.stage, part.select)
+        run = None if cell is None else results.run(cell)
+        packed = None if run is None or run.correctness is None else run.correctness.get("test")
+        if packed is None:
+            return None
+        bits, examples = packed
+        rows.append(np.unpackbits(np.frombuffer(bits, np.uint8), count=examples).astype(bool))
+    return np.stack(rows) if rows else None
