@@ -21,6 +21,6 @@ def key_integer(*key: int | str) -> int:
 
 def generator(*key: int | str, device: str = "cpu") -> torch.Generator:
     """Return a new random generator on ``device``, seeded by the key."""
-    import torch  # noqa: PLC0415
+    import torch
 
     return torch.Generator(device).manual_seed(key_integer(*key))

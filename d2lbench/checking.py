@@ -1,0 +1,98 @@
+"""`d2lbench check`: how large the grids are, how they would be stacked, and how much of them is in the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from d2lbench.engine.plan import plan
+from d2lbench.planning import missing_data, optional_series
+
+if TYPE_CHECKING:
+    from d2lbench.grid.model import Grid
+    from d2lbench.suite import Session
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One grid's size in numbers."""
+
+    name: str
+    file: str
+    scale: str
+    title: str
+    size: str
+    cells: int
+    stored: int
+    stacks: int
+    widest: int
+    claims: int
+    seeds: int
+    seeds_required: int
+    missing_data: dict[str, str]
+
+    def text(self) -> str:
+        """Return it in words."""
+        lines = [
+            f"{self.name} ({self.scale}): {self.title}",
+            f"  {self.size}",
+            f"  {self.cells:,} distinct cells in {self.stacks:,} stacks of at most {self.widest}; {self.stored:,} in the "
+            "store",
+            f"  {self.claims} claims on {self.seeds} seeds (at least {self.seeds_required} needed)",
+        ]
+        lines += [f"  would be skipped: {reason}" for reason in self.missing_data.values()]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Checks:
+    """All grids asked for."""
+
+    grids: tuple[Checked, ...]
+
+    def text(self) -> str:
+        """Return sizes and the estimate in words."""
+        left = sum(grid.cells - grid.stored for grid in self.grids)
+        total = sum(grid.cells for grid in self.grids)
+        foot = f"{total:,} cells, {left:,} to train; time and memory: not calibrated on this machine"
+        return "\n\n".join([*(grid.text() for grid in self.grids), foot])
+
+    def as_json(self) -> str:
+        """Return the same for machines."""
+        return json.dumps([asdict(grid) for grid in self.grids], indent=2, ensure_ascii=False)
+
+
+def checked(session: Session) -> Checks:
+    """Return the state of every grid of a session; the store is read where there is one."""
+    finished: dict[str, frozenset[str]] = {}
+    if session.request.store.exists():
+        with session.open_store() as store:
+            finished = store.finished(session.environment)
+    return Checks(tuple(_checked(grid, finished, session.request.device) for grid in session.grids))
+
+
+def _checked(grid: Grid, finished: dict[str, frozenset[str]], device: str) -> Checked:
+    cells = list(grid.cells())
+    extras = optional_series(grid)
+    stacks = plan(cells, series=extras, device=device)
+    return Checked(
+        name=grid.name,
+        file=grid.file,
+        scale=grid.scale,
+        title=grid.title,
+        size=grid.size_text,
+        cells=len(cells),
+        stored=sum(cell.id in finished and extras <= finished[cell.id] for cell in cells),
+        stacks=len(stacks),
+        widest=_widest(stacks),
+        claims=sum(claim.asked for claim in grid.claims),
+        seeds=len(grid.seeds),
+        seeds_required=grid.seeds_required,
+        missing_data=missing_data(cells),
+    )
+
+
+def _widest(stacks: Sequence[object]) -> int:
+    return max((len(stack) for stack in stacks), default=0)  # type: ignore[arg-type]

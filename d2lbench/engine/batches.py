@@ -1,0 +1,127 @@
+"""The data of a stack: one pool of bytes on the device, and for every stream of random numbers its rows of it.
+
+A stream is a (seed, replica): its cells see the same batches, so a batch is gathered once and shared among them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from d2lbench.catalogue import load
+from d2lbench.catalogue.layers import Dropout, Model, dropouts
+from d2lbench.seeding import generator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from d2lbench.catalogue.datasets import Splits
+    from d2lbench.spec import Cell
+
+SPLITS = ("train", "validation", "test")
+
+
+class Streams:
+    """The distinct (seed, replica) of a stack's cells and which of them each row follows."""
+
+    def __init__(self, cells: Sequence[Cell], device: str) -> None:
+        keys: list[tuple[int, int]] = [(cell.seed, _replica(cell)) for cell in cells]
+        self.keys = tuple(dict.fromkeys(keys))
+        self._row = None
+        if len(self.keys) < len(keys):
+            self._row = torch.tensor([self.keys.index(key) for key in keys], device=device)
+
+    def spread(self, shared: torch.Tensor) -> torch.Tensor:
+        """Hand every row its stream's part: (S, …) → (M, …)."""
+        return shared if self._row is None else shared.index_select(0, self._row)
+
+
+def _replica(cell: Cell) -> int:
+    config: Any = cell.config
+    return int(config.replica)
+
+
+class Feed:
+    """Batches and splits of the data, as inputs (M, B, features) and labels (M, B)."""
+
+    def __init__(self, cells: Sequence[Cell], dtype: torch.dtype, device: str) -> None:
+        config: Any = cells[0].config
+        self.streams = Streams(cells, device)
+        self.batch_size: int = config.batch_size
+        factory = load().get("dataset", config.dataset.name).factory
+        seeds = {seed for seed, _ in self.streams.keys}
+        splits: dict[int, Splits] = {seed: factory(seed, **dict(config.dataset.options)) for seed in sorted(seeds)}
+        pool = next(iter(splits.values())).pool
+        self.classes, self.scale, self.dtype, self.device = pool.classes, pool.scale, dtype, device
+        self._x = torch.from_numpy(pool.x).to(device)  # (N, features), bytes
+        self._y = torch.from_numpy(pool.y).to(device)  # (N,)
+        #: Split → every stream's rows of the pool, (S, n), on the device.
+        self.rows = {
+            name: torch.stack([torch.from_numpy(getattr(splits[seed], name)) for seed, _ in self.streams.keys])
+            for name in SPLITS
+        }
+        self.rows = {name: rows.to(device) for name, rows in self.rows.items()}
+
+    @property
+    def train_size(self) -> int:
+        """How many training examples a cell has."""
+        return self.rows["train"].shape[1]
+
+    def batch_sizes(self) -> list[int]:
+        """Return the sizes of an epoch's batches: the last one may be smaller."""
+        full, rest = divmod(self.train_size, self.batch_size)
+        return [self.batch_size] * full + [rest] * (rest > 0)
+
+    def batches(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Iterate over an epoch's batches, every stream in its own order."""
+        orders = [
+            torch.randperm(self.train_size, generator=generator(seed, replica, "order", epoch))
+            for seed, replica in self.streams.keys
+        ]
+        shuffled = self.rows["train"].gather(1, torch.stack(orders).to(self.device))  # (S, n)
+        for rows in torch.split(shuffled, self.batch_size, dim=1):
+            yield self.gather(rows)
+
+    def gather(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return inputs and labels of rows (S, B) of the pool, spread to (M, B, …)."""
+        x = self._x.index_select(0, rows.flatten()).to(self.dtype).mul_(self.scale)
+        x = x.view(*rows.shape, -1)  # (S, B, features)
+        return self.streams.spread(x), self.streams.spread(self._y[rows])
+
+    def labels(self, split: str) -> torch.Tensor:
+        """Return a split's labels, (S, n)."""
+        return self._y[self.rows[split]]
+
+
+class Uniforms:
+    """Dropout's masks: uniforms drawn per stream, layer and epoch, which each row compares with its own rates.
+
+    So a unit that a small rate drops is dropped by every larger rate too.
+    """
+
+    def __init__(self, streams: Streams, model: Model, rates: Sequence[Sequence[float]], device: str) -> None:
+        self._streams, self._layers, self._device = streams, dropouts(model), device
+        p = torch.tensor(rates, dtype=torch.float64).T[:, :, None, None]  # (layers, M, 1, 1)
+        # Thresholds are float32 like the uniforms, so that the dtype of the cell moves no mask.
+        self._thresholds = p.to(device, torch.float32)
+        self._scales = (1 / (1 - p)).to(device)
+        self._generators: dict[int, list[torch.Generator]] = {}
+
+    def begin(self, epoch: int, dtype: torch.dtype) -> None:
+        """Start the epoch's draws."""
+        self._dtype = dtype
+        self._generators = {
+            layer.index: [
+                generator(seed, replica, "dropout", layer.index, epoch, device=self._device)
+                for seed, replica in self._streams.keys
+            ]
+            for layer in self._layers
+        }
+
+    def __call__(self, layer: Dropout, size: int) -> torch.Tensor:
+        """Return the next batch's factors of a layer, (M, B, H)."""
+        generators = self._generators[layer.index]
+        u = torch.stack([torch.rand(size, layer.width, generator=g, device=self._device) for g in generators])
+        kept = self._streams.spread(u) >= self._thresholds[layer.index]
+        return kept.to(self._dtype).mul_(self._scales[layer.index].to(self._dtype))

@@ -1,0 +1,128 @@
+"""The journal of a stack: what is recorded when, which rows have diverged, and each row's outcome in the end."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from d2lbench.engine.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+    from d2lbench.spec import Cell, Config
+
+    Vector = NDArray[np.float64]
+
+#: Series that are recorded every epoch; all others of training are evaluations, at ``eval_every``.
+EVERY_EPOCH = frozenset({"batch_loss", "learning_rate", "step_oscillation"})
+#: Series that are recorded before the first step and at the last epoch.
+PROBES = ("gradient_norm", "activation_variance", "weight_norm", "weight_change", "sparsity", "hidden_spread")
+
+
+class Journal:
+    """Collects named vectors (M,) by epoch and turns them into one outcome for each row."""
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self._cells = cells
+        configs = [cast("Config", cell.config) for cell in cells]
+        self._epochs = np.array([config.epochs for config in configs])
+        self._eval_every = np.array([config.eval_every for config in configs])
+        self._values: dict[str, dict[int, Vector]] = {}
+        self._diverged = np.zeros(len(cells), dtype=np.int64)  # step, 0 where not
+        self._diverged_epoch = np.full(len(cells), np.iinfo(np.int64).max)
+        self._reasons = [""] * len(cells)
+        self._last_finite = np.full(len(cells), math.nan)
+        self._constants: tuple[Vector, Vector] = (self._last_finite, self._last_finite)
+        self._correctness: list[dict[str, tuple[bytes, int]]] = [{} for _ in cells]
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch after which no row has anything left to do."""
+        return int(self._epochs.max())
+
+    def running(self, epoch: int) -> bool:
+        """Whether some row that has not diverged still has this epoch to train."""
+        return bool(((self._epochs >= epoch) & (self._diverged == 0)).any())
+
+    def evaluates(self, epoch: int) -> bool:
+        """Whether some row is to be evaluated after this epoch."""
+        due = (epoch % self._eval_every == 0) | (self._epochs == epoch)
+        return bool((due & (self._epochs >= epoch)).any())
+
+    def ends(self, epoch: int) -> bool:
+        """Whether this epoch is some row's last."""
+        return bool((self._epochs == epoch).any())
+
+    def note(self, epoch: int, vectors: Mapping[str, torch.Tensor | Vector]) -> None:
+        """Write down named vectors (M,) of an epoch."""
+        for name, vector in vectors.items():
+            self._values.setdefault(name, {})[epoch] = np.asarray(vector, dtype=np.float64)
+
+    def at(self, epoch: int) -> dict[str, Vector]:
+        """Return everything that was written down for an epoch."""
+        return {name: values[epoch] for name, values in self._values.items() if epoch in values}
+
+    def note_constants(self, loss: torch.Tensor, chance: torch.Tensor) -> None:
+        """Write down loss and accuracy of predictors that never look at the input, (M,) each."""
+        self._constants = (np.asarray(loss), np.asarray(chance))
+
+    def note_correctness(self, epoch: int, split: str, packed: Sequence[tuple[bytes, int]]) -> None:
+        """Keep the packed hits of the rows whose last epoch this is."""
+        for row in np.flatnonzero(self._epochs == epoch).tolist():
+            self._correctness[row][split] = packed[row]
+
+    def note_steps(self, epoch: int, losses: Vector, health: Vector) -> None:
+        """Judge an epoch's steps: ``losses`` (T, M), and ``health`` (T, M), not finite where a parameter is not."""
+        steps = len(losses)
+        bad_loss, bad = ~np.isfinite(losses), ~(np.isfinite(losses) & np.isfinite(health))
+        for row in np.flatnonzero((self._epochs >= epoch) & (self._diverged == 0)):
+            first = int(bad[:, row].argmax()) if bad[:, row].any() else steps
+            finite = losses[: first + 1, row][np.isfinite(losses[: first + 1, row])]
+            if len(finite):
+                self._last_finite[row] = finite[-1]
+            if first < steps:
+                step = (epoch - 1) * steps + first + 1
+                loss = f"the training loss became {losses[first, row]}"
+                what = loss if bad_loss[first, row] else "a parameter overflowed"
+                self._diverged[row], self._diverged_epoch[row] = step, epoch
+                self._reasons[row] = f"{what} at step {step} (epoch {epoch})"
+
+    def outcomes(self) -> list[Outcome]:
+        """Return every row's outcome, in the order of the rows."""
+        return [self._outcome(row, cell) for row, cell in enumerate(self._cells)]
+
+    def _outcome(self, row: int, cell: Cell) -> Outcome:
+        step = int(self._diverged[row])
+        return Outcome(
+            cell_id=cell.id,
+            status="diverged" if step else "done",
+            reason=self._reasons[row],
+            diverged_step=step or None,
+            series={name: self._series(name, row) for name in self._values},
+            correctness={} if step else self._correctness[row],
+            constant_loss=float(self._constants[0][row]),
+            chance=float(self._constants[1][row]),
+            last_finite_loss=float(self._last_finite[row]),
+        )
+
+    def _series(self, name: str, row: int) -> tuple[Vector, Vector]:
+        """Return one series of a row at its own epochs; NaN from its divergence on."""
+        x = self._due(name, int(self._epochs[row]), int(self._eval_every[row]))
+        values, end = self._values[name], self._diverged_epoch[row]
+        y = [values[epoch][row] if epoch in values and epoch < end else math.nan for epoch in x]
+        return np.array(x, dtype=np.float64), np.array(y, dtype=np.float64)
+
+    @staticmethod
+    def _due(name: str, epochs: int, eval_every: int) -> list[int]:
+        if name in EVERY_EPOCH:
+            return list(range(1, epochs + 1))
+        kind = name.partition("/")[0]
+        if kind in PROBES:
+            return [epochs] if kind == "weight_change" else [0, epochs]
+        return [*range(0, epochs, eval_every), epochs]

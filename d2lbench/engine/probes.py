@@ -1,0 +1,192 @@
+"""What is recorded of a stack beside its batches' losses: evaluations of the splits, and probes of the network.
+
+Every function returns named vectors (M,) in float64. Rows that are not finite give NaN; nothing raises.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from d2lbench.engine.batches import SPLITS, Feed
+from d2lbench.engine.stacked import Parameters, Stacked, initial_row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from d2lbench.catalogue.losses import PerExample
+    from d2lbench.spec import Cell
+
+Vectors = dict[str, torch.Tensor]
+
+#: How many training examples the gradient and activation probes look at.
+PROBED = 512
+#: A weight counts as next to zero below this share of its layer's largest.
+SMALL = 0.01
+#: Numbers of one activation that an evaluation holds at once: about what a core's second-level cache takes.
+_CHUNK = 2**18
+
+
+class Evaluation:
+    """Losses and hits of every example of every split, in evaluation mode and without penalty."""
+
+    def __init__(self, program: Stacked, feed: Feed, per_example: PerExample, widest: int) -> None:
+        self._program, self._feed, self._per_example, self._widest = program, feed, per_example, widest
+        self._sizes = {name: feed.rows[name].shape[1] for name in SPLITS}
+        self._rows = torch.cat([feed.rows[name] for name in SPLITS], dim=1)  # (S, n of all splits)
+        self.hits: dict[str, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def __call__(self, parameters: Parameters) -> Vectors:
+        """Return ``train_loss``, ``train_accuracy`` and so on; keeps each split's hits (M, n) for :meth:`packed`."""
+        chunk = max(64, _CHUNK // (len(parameters.block) * self._widest))
+        losses, hits = [], []
+        for rows in torch.split(self._rows, chunk, dim=1):
+            x, y = self._feed.gather(rows)
+            o = self._program(parameters, x)  # (M, B, classes)
+            losses.append(self._per_example(o, y))
+            hits.append(o.argmax(-1) == y)
+        sizes = list(self._sizes.values())
+        split_losses = dict(zip(SPLITS, torch.split(torch.cat(losses, 1), sizes, dim=1), strict=True))
+        self.hits = dict(zip(SPLITS, torch.split(torch.cat(hits, 1), sizes, dim=1), strict=True))
+        means: Vectors = {}
+        for name in (name for name in SPLITS if self._sizes[name]):
+            means[f"{name}_loss"] = split_losses[name].double().mean(1)
+            means[f"{name}_accuracy"] = self.hits[name].double().mean(1)
+        return means
+
+    def packed(self, split: str) -> list[tuple[bytes, int]]:
+        """Return for every row the last call's hits of a split as packed bits, and their number."""
+        hits = self.hits[split].cpu().numpy()
+        return [(np.packbits(row).tobytes(), len(row)) for row in hits]
+
+
+def network_probes(
+    program: Stacked, parameters: Parameters, per_example: PerExample, x: torch.Tensor, y: torch.Tensor
+) -> Vectors:
+    """Return the probes that need a pass through the network: gradient norms and activation variances.
+
+    ``x`` (M, n, features) and ``y`` (M, n) are the probed examples. Layers count from 1 at the input; norms and
+    variances accumulate in float64, as a norm of 1e-25 squares to nothing in float32.
+    """
+    hidden: list[torch.Tensor] = []
+    loss = per_example(program(parameters, x, hidden=hidden), y).mean(1)  # (M,)
+    gradients = torch.autograd.grad(loss.sum(), parameters.weights)
+    vectors = {f"gradient_norm/{layer}": _norm(g) for layer, g in enumerate(gradients, 1)}
+    for layer, h in enumerate(hidden, 1):
+        vectors[f"activation_variance/{layer}"] = _variance(h.detach().double(), 1).mean(1)
+    return vectors
+
+
+@torch.no_grad()
+def weight_probes(parameters: Parameters) -> Vectors:
+    """Return norms, sparsity and the spread of hidden units of the present weights, biases left out."""
+    layers = [W.double() for W in parameters.weights]  # (M, inputs, outputs) each
+    sizes = torch.tensor([float(W[0].numel()) for W in layers], device=parameters.block.device)
+    vectors: Vectors = {}
+    for layer, W in enumerate(layers, 1):  # noqa: N806  (the paper's symbol)
+        vectors[f"weight_norm/{layer}"] = _norm(W)
+        vectors[f"sparsity/hoyer/{layer}"] = hoyer(W.flatten(1))
+        vectors[f"sparsity/share/{layer}"] = share_of_small(W.flatten(1))
+    for name in ("sparsity/hoyer", "sparsity/share"):
+        by_layer = torch.stack([vectors[f"{name}/{layer}"] for layer in range(1, len(layers) + 1)])  # (L, M)
+        vectors[name] = (by_layer * sizes[:, None]).sum(0) / sizes.sum()
+    vectors["weight_norm"] = _norm(parameters.block[:, : parameters.weight_columns])
+    if len(layers) > 1:
+        vectors["hidden_spread"] = torch.stack([unit_spread(W) for W in layers[:-1]]).amax(0)
+    return vectors
+
+
+@torch.no_grad()
+def change_probes(parameters: Parameters, cells: Sequence[Cell]) -> Vectors:
+    """Return how far the weights have moved from their initial draw, relative to its norm."""
+    block = parameters.block
+    rows = torch.stack([initial_row(cell, parameters.model) for cell in cells]).to(block.device, block.dtype)
+    start = Parameters.of_block(parameters.model, rows)
+    return {
+        f"weight_change/{layer}": _norm(W.double() - W0.double()) / _norm(W0)
+        for layer, (W, W0) in enumerate(zip(parameters.weights, start.weights, strict=True), 1)
+    }
+
+
+def _norm(blocks: torch.Tensor) -> torch.Tensor:
+    """Return each row's Euclidean norm, (M, …) → (M,), accumulated in float64."""
+    norms: torch.Tensor = torch.linalg.vector_norm(blocks.detach().double().flatten(1), dim=1)
+    return norms
+
+
+def _variance(values: torch.Tensor, dim: int) -> torch.Tensor:
+    """Return the variance (divided by n) along a dimension, in two passes: a tenth of the cost of torch's one."""
+    return (values - values.mean(dim, keepdim=True)).square_().mean(dim)
+
+
+def hoyer(w: torch.Tensor) -> torch.Tensor:
+    """Return (√n - ‖w‖₁/‖w‖₂)/(√n - 1) of each row (M, n): 0 for equal sizes, 1 for one non-zero (Hoyer 2004).
+
+    NaN where it is not defined: for a row of zeros, or of one number.
+    """
+    root = math.sqrt(w.shape[1])
+    ratio = w.abs().sum(1) / torch.linalg.vector_norm(w, dim=1)
+    return (root - ratio) / (root - 1) if root > 1 else torch.full_like(ratio, math.nan)
+
+
+def share_of_small(w: torch.Tensor) -> torch.Tensor:
+    """Return the share of each row's numbers (M, n) below 1 % of the row's largest, in absolute value."""
+    sizes = w.abs()
+    largest = sizes.amax(1, keepdim=True)
+    share = (sizes < SMALL * largest).double().mean(1)
+    return share.where(largest.squeeze(1).isfinite(), math.nan)
+
+
+def unit_spread(W: torch.Tensor) -> torch.Tensor:  # noqa: N803  (the paper's symbol)
+    """Return how much a layer's units differ: std of the incoming weights across units over their root mean square.
+
+    (M, inputs, units) → (M,): 0 where every unit has the same weights (0 for weights of zero too), about 1 for
+    independent draws.
+    """
+    spread = _variance(W, 1).mean(1).sqrt()
+    size = W.square().mean((1, 2)).sqrt()
+    return torch.where(size == 0, 0.0, spread / size)
+
+
+class Oscillation:
+    """How much an epoch's steps cancel: 1 - ‖ΣΔ‖² / (T·Σ‖Δ‖²) over its T steps Δ.
+
+    0 where all steps are the same, near 1 where they cancel; NaN where nothing moved.
+    """
+
+    def __init__(self, block: torch.Tensor) -> None:
+        self._block, self._first, self._last = block, block.clone(), block.clone()
+        self._squares = torch.zeros(len(block), dtype=torch.float64, device=block.device)
+        self._steps = 0
+
+    def step(self) -> None:
+        """Take note of the parameters after a step."""
+        self._squares += (self._block - self._last).double().square().sum(1)
+        self._last.copy_(self._block)
+        self._steps += 1
+
+    def close(self) -> torch.Tensor:
+        """Return the epoch's value, (M,), and begin the next epoch."""
+        whole = (self._block - self._first).double().square().sum(1)
+        value = 1 - whole / (self._steps * self._squares)
+        self._first.copy_(self._block)
+        self._squares.zero_()
+        self._steps = 0
+        return value
+
+
+def constant_predictor(feed: Feed) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return, for every row, test loss and accuracy of predictors that never look at the input, (M,) each.
+
+    The loss is that of answering with the training split's class frequencies (infinite where the test split has a
+    class that the training split lacks); the accuracy that of answering with its largest class.
+    """
+    train, test = feed.labels("train"), feed.labels("test")  # (S, n)
+    counts = torch.nn.functional.one_hot(train, feed.classes).sum(1).double()  # (S, classes)
+    losses = -(counts / train.shape[1]).log().gather(1, test).mean(1)
+    chance = (test == counts.argmax(1, keepdim=True)).double().mean(1)
+    return feed.streams.spread(losses), feed.streams.spread(chance)

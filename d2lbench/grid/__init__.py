@@ -1,0 +1,31 @@
+"""What a grid file may say, and what it expands to. Handed a registry; never imports the catalogue."""
+
+from __future__ import annotations
+
+from d2lbench.grid.discover import find_grids
+from d2lbench.grid.file import GridFile, parse
+from d2lbench.grid.load import count, load
+from d2lbench.grid.model import Arm, Axis, Factor, Grid, Rung, Setting, Size
+from d2lbench.grid.schema import json_schema
+from d2lbench.grid.statement import Claim, Comparison, Part, Point, Side
+
+__all__ = [
+    "Arm",
+    "Axis",
+    "Claim",
+    "Comparison",
+    "Factor",
+    "Grid",
+    "GridFile",
+    "Part",
+    "Point",
+    "Rung",
+    "Setting",
+    "Side",
+    "Size",
+    "count",
+    "find_grids",
+    "json_schema",
+    "load",
+    "parse",
+]

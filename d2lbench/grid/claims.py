@@ -1,0 +1,75 @@
+"""From claims as they are written to claims as they are asked: arms found, margins decided, seeds enough."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from d2lbench.grid.parts import PartReader
+from d2lbench.grid.statement import Claim
+from d2lbench.spec import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from d2lbench.grid.claim_file import ClaimText
+    from d2lbench.grid.expand import Expansion
+    from d2lbench.grid.statement import Part
+    from d2lbench.spec import Component
+
+#: A family-wise error of 5 % must be within reach of the smallest p that so many seeds allow.
+ALPHA = 0.05
+SPARE_SEEDS = 2
+
+
+def claim(text: ClaimText, expansion: Expansion | None, scale: str) -> Claim:
+    """Return a claim at a scale; where it is not asked there, or is about measured times, without parts."""
+    head = text.head
+    asked = scale in head.scales
+    runnable = head.kind != "timing"
+    parts: tuple[Part, ...] = ()
+    if asked and runnable and expansion is not None:
+        parts = tuple(PartReader(each, expansion, head.kind, scale).part() for each in text.parts)
+    written = {"scale": scale, "raw": dict(text.raw), "margins": [part.margin for part in parts]}
+    return Claim(
+        id=head.id,
+        kind=head.kind,
+        origin=head.origin,
+        says=head.says,
+        source=head.source,
+        scales=head.scales,
+        asked=asked,
+        runnable=runnable,
+        parts=parts,
+        raw=text.raw,
+        digest=digest(written),
+    )
+
+
+def family_seeds(m: int) -> int:
+    """Return how many seeds a family of ``m`` needs: the smallest p that they allow, corrected, and two to spare."""
+    return math.ceil(math.log2(2 * m / ALPHA)) + SPARE_SEEDS if m else 0
+
+
+def seeds_required(claims: Iterable[Claim]) -> int:
+    """Return how many seeds the comparisons and equivalences that are asked need."""
+    return family_seeds(sum(1 for each in claims if each.in_family))
+
+
+def metrics(claims: Iterable[Claim]) -> tuple[Component, ...]:
+    """Return the metrics that claims read, those that pick trials included."""
+    found = [metric for each in claims for part in each.parts for metric in (part.metric, part.select) if metric]
+    return tuple(dict.fromkeys(found))
+
+
+def own_values(claims: Iterable[Claim]) -> frozenset[str]:
+    """Return the labels of the tuned arms whose own values a claim reads, too."""
+    return frozenset(
+        arm.label
+        for each in claims
+        for comparison in each.comparisons
+        for side in comparison.sides
+        if side.reads_own
+        for arm in side.arms
+        if arm.is_tuned
+    )

@@ -1,0 +1,191 @@
+"""Expansion: contexts × (the baseline + one change at a time), minus what is excluded, plus what ``when`` sets."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from d2lbench.errors import GridError
+from d2lbench.grid import changes, selectors
+from d2lbench.grid.axes import Axis as RawAxis
+from d2lbench.grid.axes import axes as raw_axes
+from d2lbench.grid.axes import refuse_conflicts
+from d2lbench.grid.axes import zipped as zipped_length
+from d2lbench.grid.file import NAMED_KEYS, axes_table
+from d2lbench.grid.model import Arm, Axis, Setting
+from d2lbench.grid.resolve import as_value
+from d2lbench.grid.tune import Tuning
+from d2lbench.spec import Component, digest, spelled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from d2lbench.grid.file import GridFile
+    from d2lbench.grid.resolve import Draft, Resolver
+
+
+@dataclass(frozen=True)
+class Context:
+    """One point of ``product`` and ``zip``: its settings, what the baseline is there, and its arms."""
+
+    settings: tuple[Setting, ...]
+    view: Mapping[str, Any]
+    arms: tuple[Arm, ...]
+
+
+class Expansion:
+    """A grid file's axes, contexts and arms at one scale."""
+
+    def __init__(self, file: GridFile, resolver: Resolver, seeds: Sequence[int]) -> None:
+        self.resolver = resolver
+        self.base = changes.base_draft(file.base, file.changes, resolver)
+        self.base_view = resolver.lenient(self.base)
+        names = {key: component.name for key, component in self.base_view.items() if key in NAMED_KEYS}
+        product, zipped, varied = (
+            raw_axes(getattr(file, kind), file.origin(kind), names, resolver.is_sequence)
+            for kind in ("product", "zip", "vary")
+        )
+        refuse_conflicts([*product, *zipped], varied)
+        zipped_length(zipped)
+        self._product, self._zip, self._vary = product, zipped, varied
+        self._exclude = [
+            selectors.parse(raw, f"exclude[{index}]", resolver) for index, raw in enumerate(file.exclude)
+        ]
+        self._when = [
+            (selectors.parse(entry.match, f"{entry.key}.match", resolver), _changes(entry.set, f"{entry.key}.set"))
+            for entry in file.when
+        ]
+        self.tuning = Tuning(file, resolver, names, seeds)
+        self._labelled_in_full = False
+        self.contexts = self._expanded()
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """All arms, context by context."""
+        return tuple(arm for context in self.contexts for arm in context.arms)
+
+    @functools.cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        """What differs between arms, in the order of the file's tables: the values that some arm has."""
+        found = [self._axis("product", [axis]) for axis in self._product]
+        found += [self._axis("zip", self._zip)] if self._zip else []
+        for axis in self._vary:
+            varied = [arm.change for arm in self.arms if arm.change is not None and arm.change.path == axis.path]
+            rows = {setting.label: (setting,) for setting in varied}
+            found.append(Axis("vary", (axis.path,), tuple(rows.values())))
+        for path, settings in self.tuning.ladders(self.arms).items():
+            found.append(Axis("tune", (path,), tuple((setting,) for setting in settings)))
+        return tuple(found)
+
+    def _axis(self, kind: Literal["product", "zip"], members: list[RawAxis]) -> Axis:
+        paths = tuple(axis.path for axis in members)
+        rows: dict[tuple[str, ...], tuple[Setting, ...]] = {}
+        for context in self.contexts:
+            row = tuple(setting for setting in context.settings if setting.path in paths)
+            rows.setdefault(tuple(setting.label for setting in row), row)
+        return Axis(kind, paths, tuple(rows.values()))
+
+    def _expanded(self) -> tuple[Context, ...]:
+        contexts = tuple(context for context in self._contexts() if context.arms)
+        labels = [arm.label for context in contexts for arm in context.arms]
+        if not labels:
+            problem = "nothing is left of the grid"
+            raise GridError(problem, key="exclude", allowed="selectors that leave at least one arm")
+        if len(set(labels)) < len(labels) and not self._labelled_in_full:
+            self._labelled_in_full = True
+            return self._expanded()
+        return contexts
+
+    def _contexts(self) -> Iterator[Context]:
+        members = [*self._product, *self._zip]
+        rows: list[list[tuple[Any, ...]]] = [[(pair,) for pair in axis] for axis in self._product]
+        if self._zip:
+            rows.append(list(zip(*self._zip, strict=True)))
+        seen: set[tuple[Any, ...]] = set()
+        for point in itertools.product(*rows):
+            pairs = [pair for row in point for pair in row]
+            settings, draft = self._context_draft(members, pairs)
+            values = tuple(setting.value for setting in settings)
+            if values in seen:
+                problem = "stands twice among the contexts"
+                given = ", ".join(setting.label for setting in settings)
+                raise GridError(problem, key=members[0].origin, given=given, allowed="different values on an axis")
+            seen.add(values)
+            arms = tuple(self._arms(settings, draft))
+            _refuse_equal(arms, settings)
+            yield Context(settings, self.resolver.lenient(draft), arms)
+
+    def _context_draft(self, members: list[RawAxis], pairs: list[Any]) -> tuple[tuple[Setting, ...], Draft]:
+        """Return the settings of a context in the order of the file, and the draft: whole components go first."""
+        order = sorted(range(len(members)), key=lambda index: "." in members[index].path)
+        draft, settings = self.base, {}
+        for index in order:
+            settings[index], draft = self._setting(draft, members[index].path, *pairs[index])
+        return tuple(settings[index] for index in range(len(members))), draft
+
+    def _setting(self, draft: Draft, path: str, raw: Any, origin: str) -> tuple[Setting, Draft]:
+        after = changes.changed(draft, path, raw, origin, self.resolver)
+        value = selectors.value_at(self.resolver.lenient(after), path)
+        return Setting(path, value, self._label(path, raw, value)), after
+
+    def _label(self, path: str, raw: Any, value: Any) -> str:
+        """Return name and options as they are written, so that a default that is named shows, too."""
+        if not isinstance(value, Component):
+            return f"{path if self._labelled_in_full else path.rpartition('.')[2]}={spelled(value)}"
+        text = value.name
+        if isinstance(raw, Mapping):
+            written = ", ".join(f"{name}={spelled(as_value(item))}" for name, item in raw.items() if name != "name")
+            text = (f"{text}({written})" if written else text) if "name" in raw else written
+        return f"{path}={text}" if self._labelled_in_full else text
+
+    def _arms(self, context: tuple[Setting, ...], draft: Draft) -> Iterator[Arm]:
+        baseline = self._arm(context, None, draft)
+        if baseline:
+            yield baseline
+        for axis in self._vary:
+            for raw, origin in axis:
+                change, after = self._setting(draft, axis.path, raw, origin)
+                arm = self._arm(context, change, after)
+                if arm:
+                    yield arm
+
+    def _arm(self, context: tuple[Setting, ...], change: Setting | None, draft: Draft) -> Arm | None:
+        if self._exclude:
+            lenient = self.resolver.lenient(draft)
+            if any(selector.matches(lenient) for selector in self._exclude):
+                return None
+        for selector, settings in self._when:
+            if selector.matches(self.resolver.lenient(draft)):
+                for path, raw, origin in settings:
+                    draft = changes.changed(draft, path, raw, origin, self.resolver)
+        places = ", ".join(setting.label for setting in context)
+        label = " · ".join(part for part in (places, change.label if change else "baseline") if part)
+        config = self.resolver.checked(draft, label)
+        arm = Arm(label, context, change, config)
+        return replace(arm, rungs=self.tuning.rungs(arm, draft))
+
+
+def _changes(table: Any, key: str) -> list[changes.Change]:
+    return changes.components_first(changes.flat(axes_table(table, key), key))
+
+
+def _refuse_equal(arms: tuple[Arm, ...], context: tuple[Setting, ...]) -> None:
+    """Refuse two arms of one context that are one: they would differ in nothing but their labels."""
+    seen: dict[str, Arm] = {}
+    for arm in arms:
+        key = fingerprint(arm)
+        if key in seen:
+            problem = "two arms of one context are the same"
+            given = f"{seen[key].label} and {arm.label}"
+            where = arm.change.path if arm.change else ", ".join(setting.path for setting in context)
+            raise GridError(problem, key=f"vary.{where}", given=given, allowed="changes that change something")
+        seen[key] = arm
+
+
+def fingerprint(arm: Arm) -> str:
+    """Return what tells an arm from others: its configuration, or those of its trials."""
+    configs = [config for rung in arm.rungs for config in rung.configs] or [arm.config]
+    return digest({"configs": [config.identity for config in configs]})

@@ -1,0 +1,166 @@
+"""What a claim reads: its metric and statistic, what picks its trials, and how large a difference matters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from d2lbench.errors import GridError, nearest_name
+from d2lbench.grid import record
+from d2lbench.grid.claim_file import QuickText
+from d2lbench.grid.resolve import Resolver, Written
+from d2lbench.spec import Component, Measurement
+
+if TYPE_CHECKING:
+    from d2lbench.grid.claim_file import PartText
+    from d2lbench.grid.model import Configuration
+
+As: TypeAlias = Literal["difference", "ratio"]
+
+
+def looked_up(kind: str, raw: Any, key: str, resolver: Resolver) -> Component:
+    """Return a metric or statistic that is written as a name or as a table with options."""
+    table = {"name": raw} if isinstance(raw, str) else raw
+    if not isinstance(table, Mapping) or "name" not in table:
+        problem = "is neither a name nor a table with one"
+        raise GridError(problem, key=key, given=raw, allowed=", ".join(resolver.registry.names(kind)))
+    return resolver.component(kind, Written(dict(table), key))
+
+
+class Measures:
+    """Metrics as one grid may name them: registered ones, and those that its experiment returns."""
+
+    def __init__(self, resolver: Resolver, config: Configuration | None) -> None:
+        self.resolver = resolver
+        self._returned: Any = None
+        if isinstance(config, Measurement):
+            self._returned = resolver.registry.get("experiment", config.experiment.name).trait("metrics", ())
+
+    def metric(self, raw: Any, key: str) -> Component:
+        """Return a metric; an experiment's own come first."""
+        if self._returned is None:
+            return looked_up("metric", raw, key, self.resolver)
+        name = raw.get("name") if isinstance(raw, Mapping) else raw
+        if not isinstance(name, str):
+            return looked_up("metric", raw, key, self.resolver)
+        if self._returned and name not in self._returned:
+            problem = "the experiment returns no such metric"
+            nearest = nearest_name(name, self._returned)
+            raise GridError(problem, key=key, given=name, allowed=", ".join(self._returned), nearest=nearest)
+        return Component("metric", name)
+
+    def trait(self, metric: Component, name: str, default: Any = None) -> Any:
+        """Return what the metric's declaration says of ``name``."""
+        if self._returned is None:
+            return self.resolver.registry.get("metric", metric.name).trait(name, default)
+        own = self._returned.get(metric.name, {}) if isinstance(self._returned, Mapping) else {}
+        return own.get(name, default) if isinstance(own, Mapping) else default
+
+    def columns(self, metric: Component) -> tuple[str, ...]:
+        """Return the series that a metric reads; its own name where it does not say."""
+        columns = self.trait(metric, "columns")
+        return tuple(columns(dict(metric.options))) if columns else (metric.name,)
+
+    def reads_test(self, metric: Component) -> bool:
+        """Whether the metric looks at test data."""
+        return any(column.startswith("test_") for column in self.columns(metric))
+
+    def reads_validation(self, metric: Component) -> bool:
+        """Whether the metric looks at validation data and at nothing else."""
+        return all(column.startswith("validation_") for column in self.columns(metric))
+
+    def select(self, text: PartText, metric: Component, *, needed: bool) -> Component | None:
+        """Return what picks the trials: what the claim names, else the metric's validation twin.
+
+        Raises
+        ------
+        GridError
+            There is no twin and nothing is named; it reads test data; or nobody says which way is better.
+        """
+        key = f"{text.key}.select"
+        if text.select is not None:
+            chosen = self.metric(text.select, key)
+        elif not needed:
+            return None
+        else:
+            chosen = self._twin(metric, key)
+        if self.reads_test(chosen):
+            problem = "reads test data, which may not pick"
+            raise GridError(problem, key=key, given=chosen.name, allowed="metrics of validation or training data")
+        if self.trait(chosen, "better") is None:
+            problem = "does not say which way is better, so it cannot pick"
+            raise GridError(problem, key=key, given=chosen.name, allowed="a metric like validation_accuracy")
+        return chosen
+
+    def _twin(self, metric: Component, key: str) -> Component:
+        if self.reads_validation(metric):
+            return metric
+        name = metric.name.replace("test_", "validation_", 1)
+        if not metric.name.startswith("test_") or name not in self.resolver.registry.names("metric"):
+            problem = f'is missing: "{metric.name}" has no column of validation data that could pick the trials'
+            raise GridError(problem, key=key, allowed='a metric like "validation_accuracy"')
+        options = {option: _plain(value) for option, value in metric.canonical}
+        return self.metric({"name": name, **options}, key)
+
+    def margin(  # noqa: PLR0913  (each decides)
+        self, text: PartText, metric: Component, statistic: Component, kind: str, scale: str, *, against_number: bool
+    ) -> tuple[float, As]:
+        """Return the margin and whether sides differ by subtraction or by ratio.
+
+        Raises
+        ------
+        GridError
+            A margin of one's own without a reason, or none where there is no default.
+        """
+        if kind in ("identity", "count"):
+            return _tolerance(text, scale), text.as_ or "difference"
+        if text.tolerance is not None:
+            problem = "goes with identities and counts"
+            raise GridError(problem, key=f"{text.key}.tolerance", given=text.tolerance, allowed="margin")
+        entry = self.resolver.registry.get("statistic", statistic.name)
+        own_unit = entry.trait("own_unit", default=False)
+        usual: As = "difference" if own_unit else self.trait(metric, "as_", "difference")
+        margins = None if text.as_ not in (None, usual) else entry.trait("margins")
+        if margins is None and not own_unit and text.as_ in (None, usual):
+            margins = self.trait(metric, "margins")
+        default = 0.0 if against_number or kind == "demonstration" else (margins or {}).get(scale)
+        return _margin(text, scale, default, f"{statistic.name} of {metric.name}"), text.as_ or usual
+
+
+def _tolerance(text: PartText, scale: str) -> float:
+    """Return how far an identity or a count may be off."""
+    declared = _declared(text, scale)
+    if text.tolerance is not None and declared is not None:
+        problem = "is the same thing as tolerance here"
+        raise GridError(problem, key=f"{text.key}.margin", given=declared, allowed="one of the two")
+    return (text.tolerance or 0.0) if declared is None else declared
+
+
+def _declared(text: PartText, scale: str) -> float | None:
+    at_scale = quick(text, scale).margin
+    return text.margin if at_scale is None else at_scale
+
+
+def _margin(text: PartText, scale: str, default: float | None, what: str) -> float:
+    declared = _declared(text, scale)
+    if declared is None and default is None:
+        problem = f"is missing: there is no default for {what}"
+        raise GridError(problem, key=f"{text.key}.margin", allowed="number ≥ 0, and a reason")
+    if declared is not None and declared != default and not text.reason:
+        problem = "is missing: a margin of one's own needs one"
+        usual = "" if default is None else f", or the margin {default:g}"
+        raise GridError(problem, key=f"{text.key}.reason", given=declared, allowed=f"text{usual}")
+    found = declared if declared is not None else default or 0.0
+    if text.direction == "same" and found == 0:
+        problem = "no two things are the same within nothing"
+        raise GridError(problem, key=f"{text.key}.margin", given=found, allowed="number > 0")
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def quick(text: PartText, scale: str) -> QuickText:
+    """Return what the part says otherwise at this scale."""
+    return record.read(QuickText, text.quick or {}) if scale == "quick" else QuickText()

@@ -1,0 +1,243 @@
+"""Look names and options up in the registry: from tables as written to components and configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+
+from annotated_types import Ge, Le
+
+from d2lbench.errors import GridError
+from d2lbench.grid.file import NAMED_KEYS
+from d2lbench.registry import Option
+from d2lbench.spec import COMPONENT_KEYS, SCALAR_KEYS, Component, Config, Measurement
+
+if TYPE_CHECKING:
+    from d2lbench.grid.model import Configuration
+    from d2lbench.registry import Entry, Registry
+
+MILLION: Final = 1_000_000
+_Positive = Annotated[int, Ge(1), Le(MILLION)]
+#: What the plain keys of a configuration may hold.
+SCALARS: Final[Mapping[str, Option]] = {
+    "epochs": Option("epochs", _Positive, None),
+    "batch_size": Option("batch_size", _Positive, None),
+    "eval_every": Option("eval_every", _Positive, 1),
+    "dtype": Option("dtype", Literal["float32", "float64"], "float32"),
+    "replica": Option("replica", Annotated[int, Ge(0), Le(MILLION)], 0),
+}
+#: What ``[base]`` means where it is silent.
+DEFAULTS: Final[Mapping[str, Any]] = {
+    "init": {"name": "default"},
+    "loss": {"name": "cross-entropy"},
+    "regularizer": {"name": "none"},
+    "schedule": {"name": "constant"},
+    "eval_every": 1,
+    "dtype": "float32",
+    "replica": 0,
+}
+REQUIRED: Final = ("dataset", "model", "optimizer", "epochs", "batch_size")
+
+
+@dataclass(frozen=True)
+class Written:
+    """A value of a configuration as it is written, and where: ``{"name": "sgd", "lr": 1}``, ``vary.optimizer[1]``."""
+
+    value: Any
+    origin: str
+
+
+Draft: TypeAlias = Mapping[str, Written]
+
+
+def at_option(origin: str, option: str) -> str:
+    """Return the key of an option within ``origin``, which may be that option's own key."""
+    stem = origin.partition("[")[0] if origin.endswith("]") else origin
+    return origin if stem.endswith(f".{option}") else f"{origin}.{option}"
+
+
+class Resolver:
+    """Looks things up in one registry, and remembers what it found."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._components: dict[Any, Component] = {}
+        self._cast: dict[Any, dict[str, Any]] = {}
+
+    def entry(self, kind: str, name: object, origin: str) -> Entry:
+        """Return the registered thing; the error says where its name stands."""
+        if not isinstance(name, str):
+            problem = "is not a name"
+            raise GridError(problem, key=f"{origin}.name", given=name, allowed=", ".join(self.registry.names(kind)))
+        try:
+            return self.registry.get(kind, name)
+        except GridError as error:
+            raise error.located(key=origin) from None
+
+    def cast_options(self, kind: str, table: Mapping[str, Any], origin: str) -> dict[str, Any]:
+        """Return the options that ``table`` names, each checked on its own and cast."""
+        key = (kind, frozen(table))
+        if key not in self._cast:
+            entry = self.entry(kind, table.get("name"), origin)
+            given = {name: value for name, value in table.items() if name != "name"}
+            self._cast[key] = {name: _option(entry, name, value, origin) for name, value in given.items()}
+        return self._cast[key]
+
+    def component(self, kind: str, written: Written) -> Component:
+        """Return the component that a table with a name stands for."""
+        key = (kind, frozen(written.value))
+        if key not in self._components:
+            entry = self.entry(kind, written.value["name"], written.origin)
+            given = self.cast_options(kind, written.value, written.origin)
+            _refuse_two_spellings(entry, given, written.origin)
+            try:
+                options = entry.resolve(given)
+            except GridError as error:
+                raise _named(error, written.origin) from None
+            normalise = entry.trait("normalise")
+            self._components[key] = described(entry, normalise(given, options) if normalise else options)
+        return self._components[key]
+
+    def scalar(self, key: str, written: Written) -> Any:
+        """Return the value of a plain key, cast."""
+        try:
+            return SCALARS[key].cast(written.value)
+        except GridError as error:
+            raise _named(error, written.origin) from None
+
+    def configuration(self, draft: Draft) -> Configuration:
+        """Return the configuration that a draft stands for, settled; nothing is checked across components yet."""
+        if "experiment" in draft:
+            replica = self.scalar("replica", draft["replica"])
+            return Measurement(self.component("experiment", draft["experiment"]), replica)
+        named: dict[str, Any] = {key: self.component(key, draft[key]) for key in COMPONENT_KEYS}
+        plain = {key: self.scalar(key, draft[key]) for key in SCALAR_KEYS}
+        checksum = self.registry.get("dataset", named["dataset"].name).trait("checksum", "")
+        return self._settled(Config(**named, **plain, checksum=checksum))
+
+    def _settled(self, config: Config) -> Config:
+        for part in tuple(config.components()):
+            entry = self.registry.get(part.kind, part.name)
+            settle = entry.trait("settle")
+            if settle:
+                changes = {name: entry.options[name].cast(value) for name, value in settle(config).items()}
+                whole: Any = described(entry, {**dict(part.options), **changes})
+                config = replace(config, **{part.kind: whole})
+        return config
+
+    def check(self, config: Configuration) -> None:
+        """Run what the registered things check across components."""
+        parts = (config.experiment,) if isinstance(config, Measurement) else tuple(config.components())
+        for part in parts:
+            check = self.registry.get(part.kind, part.name).trait("check")
+            if check:
+                check(config)
+
+    def checked(self, draft: Draft, label: str) -> Configuration:
+        """Return the configuration of a draft after every check; an error across components names the arm."""
+        try:
+            config = self.configuration(draft)
+            self.check(config)
+        except GridError as error:
+            kind, _, option = error.key.partition(".")
+            if kind not in draft:  # the key says in which table the value stands already
+                raise
+            origin = draft[kind].origin
+            whole = at_option(origin, option) if option else origin
+            problem = f'{error.problem} (arm "{label}")'
+            raise GridError(
+                problem, key=whole, given=error.given, allowed=error.allowed, nearest=error.nearest
+            ) from None
+        return config
+
+    def lenient(self, draft: Draft) -> dict[str, Any]:
+        """Return components and plain values by key, those that do not resolve as they are written.
+
+        So that ``exclude`` can name an arm that makes no sense, which is what it is for.
+        """
+        found: dict[str, Any] = {}
+        for key, written in draft.items():
+            if key not in NAMED_KEYS:
+                found[key] = written.value
+                continue
+            try:
+                found[key] = self.component(key, written)
+            except GridError:
+                options = ((name, as_value(value)) for name, value in written.value.items() if name != "name")
+                found[key] = Component(key, str(written.value["name"]), tuple(options))
+        return found
+
+    def is_sequence(self, kind: str, name: str | None, option: str) -> bool:
+        """Whether an option takes a list as one value; of the kind's other things where ``name`` has no such option."""
+        entries = self.registry.entries(kind)
+        own = [entry for entry in entries if entry.name == name]
+        having = [entry.options[option] for entry in (*own, *entries) if option in entry.options]
+        return bool(having) and having[0].is_sequence
+
+    def options_named(self, kind: str, option: str) -> tuple[Option, ...]:
+        """Return the options of that name that things of a kind have."""
+        return tuple(entry.options[option] for entry in self.registry.entries(kind) if option in entry.options)
+
+
+def described(entry: Entry, options: Mapping[str, Any]) -> Component:
+    """Return the component with its canonical options: no defaults, nothing that others imply."""
+    derived = entry.trait("derived", ())
+    ordered = tuple(sorted(options.items()))
+    canonical = tuple(
+        (name, value) for name, value in ordered if name not in derived and value != entry.options[name].default
+    )
+    return Component(entry.kind, entry.name, ordered, canonical)
+
+
+def _option(entry: Entry, name: str, value: Any, origin: str) -> Any:
+    if name not in entry.options:
+        try:
+            entry.resolve({name: value})
+        except GridError as error:
+            raise _named(error, origin) from None
+    try:
+        cast = entry.options[name].cast(value)
+    except GridError as error:
+        raise _named(error, origin) from None
+    _refuse_large(entry.kind, value, at_option(origin, name))
+    return cast
+
+
+def _named(error: GridError, origin: str) -> GridError:
+    """Return the error with the whole key of its option in place of the option's name."""
+    whole = at_option(origin, error.key)
+    return GridError(error.problem, given=error.given, allowed=error.allowed, nearest=error.nearest, key=whole)
+
+
+def _refuse_large(kind: str, value: Any, key: str) -> None:
+    """Refuse layers by the million: a list of that length would be made before anybody could say no."""
+    values = value if isinstance(value, list | tuple) else (value,)
+    if kind == "model" and any(isinstance(item, int) and item > MILLION for item in values):
+        problem = "is too large"
+        raise GridError(problem, key=key, given=value, allowed=f"whole numbers to {MILLION}")
+
+
+def _refuse_two_spellings(entry: Entry, given: Mapping[str, Any], origin: str) -> None:
+    groups = entry.trait("exclusive", ())
+    used = [[name for name in group if name in given] for group in groups]
+    if sum(1 for names in used if names) > 1:
+        problem = "are two spellings of one thing"
+        both = [name for names in used for name in names]
+        raise GridError(problem, key=origin, given=both, allowed=" or ".join(" with ".join(g) for g in groups))
+
+
+def frozen(value: Any) -> Any:
+    """Return a hashable image of a plain value that keeps 1, 1.0 and true apart."""
+    if isinstance(value, Mapping):
+        return tuple((name, frozen(item)) for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(frozen(item) for item in value)
+    return (type(value).__name__, value)
+
+
+def as_value(value: Any) -> Any:
+    """Return lists as tuples, tables as tuples of pairs, anything else as it is."""
+    if isinstance(value, Mapping):
+        return tuple((name, as_value(item)) for name, item in value.items())
+    return tuple(as_value(item) for item in value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,209 @@
+"""Tuning: which arms have trials, and what each trial sets: a ladder's rung, or values that the seed draws."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from d2lbench.errors import GridError
+from d2lbench.grid import axes, changes, record, selectors
+from d2lbench.grid.file import axes_table
+from d2lbench.grid.model import Arm, Configuration, Rung, Setting
+from d2lbench.seeding import key_integer
+from d2lbench.spec import Component, Config, spelled
+
+if TYPE_CHECKING:
+    from d2lbench.grid.file import GridFile, TuneEntry
+    from d2lbench.grid.resolve import Draft, Resolver
+    from d2lbench.grid.selectors import Selector
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Numbers from ``low`` to ``high`` to draw from, evenly, or evenly in their logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def at(self, share: float) -> float:
+        """Return the number at a share (0…1) of the way; to six digits, so that no library's last bit shows."""
+        if self.log:
+            low, high = math.log(self.low), math.log(self.high)
+            return float(f"{math.exp(low + share * (high - low)):.6g}")
+        return float(f"{self.low + share * (self.high - self.low):.6g}")
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One ``[[tune]]`` with its space: intervals or lists by path."""
+
+    selector: Selector | None
+    ladders: tuple[axes.Axis, ...]
+    intervals: tuple[tuple[str, Interval, str], ...]
+    budget: int | None
+    key: str
+
+    def count(self) -> int:
+        return self.budget or math.prod(axis.count() for axis in self.ladders)
+
+
+class Tuning:
+    """The ``[[tune]]`` entries of a grid."""
+
+    def __init__(self, file: GridFile, resolver: Resolver, names: Mapping[str, str], seeds: Sequence[int]) -> None:
+        self._resolver, self._seeds = resolver, tuple(seeds)
+        self._entries = [entry(each, names, resolver) for each in file.tune]
+        refuse_unequal(self._entries)
+
+    def rungs(self, arm: Arm, draft: Draft) -> tuple[Rung, ...]:
+        """Return the trials of an arm: those of the one entry that matches it, or none.
+
+        Raises
+        ------
+        GridError
+            Several entries match, a tuned key is also what the arm is about, or there is no validation data.
+        """
+        seen = selectors.view(arm.config)
+        matching = [each for each in self._entries if each.selector is None or each.selector.matches(seen)]
+        if not matching:
+            return ()
+        if len(matching) > 1:
+            problem = f'several entries match the arm "{arm.label}"'
+            given = ", ".join(each.key for each in matching)
+            raise GridError(problem, key="tune", given=given, allowed="one entry for an arm")
+        chosen = matching[0]
+        self._refuse(arm, chosen)
+        found = self._drawn(arm, draft, chosen) if chosen.intervals else self._ladder(arm, draft, chosen)
+        if len({str(each.configs[0].identity) for each in found}) < len(found):
+            problem = f'two trials of the arm "{arm.label}" are the same'
+            raise GridError(problem, key=f"{chosen.key}.space", allowed="different values on a ladder")
+        return found
+
+    def _refuse(self, arm: Arm, chosen: _Entry) -> None:
+        tuned = [axis.path for axis in chosen.ladders] + [path for path, _, _ in chosen.intervals]
+        for setting in (*arm.context, *((arm.change,) if arm.change else ())):
+            for path in tuned:
+                if setting.path == path or setting.path.startswith(f"{path}."):
+                    problem = f'tunes what tells the arm "{arm.label}" from others'
+                    raise GridError(problem, key=f"{chosen.key}.space.{path}", allowed="keys that are not an axis")
+        if not isinstance(arm.config, Config):
+            problem = "an experiment has nothing to tune"
+            raise GridError(problem, key=chosen.key, allowed="no [[tune]] beside an experiment")
+        if not has_validation(arm.config, self._resolver):
+            problem = f'the arm "{arm.label}" has no validation data to pick its trials on'
+            given = arm.config.dataset.label()
+            raise GridError(problem, key=chosen.key, given=given, allowed="a dataset with validation > 0")
+
+    def _ladder(self, arm: Arm, draft: Draft, chosen: _Entry) -> tuple[Rung, ...]:
+        found = []
+        for point in itertools.product(*chosen.ladders):
+            steps = [(axis.path, *pair) for axis, pair in zip(chosen.ladders, point, strict=True)]
+            settings, config = self._trial(arm, draft, steps)
+            found.append(Rung(settings, (config,), (), ", ".join(setting.label for setting in settings)))
+        return tuple(found)
+
+    def _drawn(self, arm: Arm, draft: Draft, chosen: _Entry) -> tuple[Rung, ...]:
+        found = []
+        for k in range(chosen.count()):
+            trials = [self._trial(arm, draft, self._draw(draft, chosen, seed, k)) for seed in self._seeds]
+            settings = tuple(Setting(each.path, None, each.path.rpartition(".")[2]) for each in trials[0][0])
+            configs = tuple(config for _, config in trials)
+            found.append(Rung(settings, configs, self._seeds, f"draw {k + 1} of {chosen.count()}"))
+        return tuple(found)
+
+    def _draw(self, draft: Draft, chosen: _Entry, seed: int, k: int) -> list[changes.Change]:
+        """Return the changes of trial ``k``: keyed by seed, path and k alone, so the same for every arm."""
+        steps: list[changes.Change] = []
+        for axis in chosen.ladders:
+            index = min(int(_share(seed, axis.path, k) * axis.count()), axis.count() - 1)
+            steps.append((axis.path, *list(axis)[index]))
+        for path, interval, origin in chosen.intervals:
+            share = _share(seed, path, k)
+            if self._is_float(draft, path):
+                steps.append((path, interval.at(share), origin))
+            else:
+                whole = Interval(interval.low, interval.high + 1, interval.log).at(share)
+                steps.append((path, min(int(whole), int(interval.high)), origin))
+        return steps
+
+    def _is_float(self, draft: Draft, path: str) -> bool:
+        kind, _, option = path.partition(".")
+        if not option:
+            return False
+        options = self._resolver.registry.get(kind, draft[kind].value["name"]).options
+        return option not in options or options[option].is_float
+
+    def _trial(
+        self, arm: Arm, draft: Draft, steps: list[changes.Change]
+    ) -> tuple[tuple[Setting, ...], Configuration]:
+        for path, raw, origin in changes.components_first(steps):
+            draft = changes.changed(draft, path, raw, origin, self._resolver)
+        view = self._resolver.lenient(draft)
+        settings = tuple(_setting(path, selectors.value_at(view, path)) for path, _, _ in steps)
+        return settings, self._resolver.checked(draft, arm.label)
+
+    def ladders(self, arms: tuple[Arm, ...]) -> dict[str, list[Setting]]:
+        """Return the values of each tuned key over all arms, by path."""
+        found: dict[str, list[Setting]] = {}
+        for arm in arms:
+            for rung in arm.rungs:
+                for setting in rung.settings:
+                    values = found.setdefault(setting.path, [])
+                    if setting not in values:
+                        values.append(setting)
+        return found
+
+
+def _share(seed: int, path: str, k: int) -> float:
+    return key_integer(seed, "tune", path, k) / 2**63
+
+
+def _setting(path: str, value: Any) -> Setting:
+    label = value.label() if isinstance(value, Component) else f"{path.rpartition('.')[2]}={spelled(value)}"
+    return Setting(path, value, label)
+
+
+def entry(text: TuneEntry, names: Mapping[str, str], resolver: Resolver) -> _Entry:
+    """Return one ``[[tune]]`` with its selector and its space read."""
+    selector = None
+    if text.match is not None:
+        selector = selectors.parse(text.match, f"{text.key}.match", resolver)
+    ladders, intervals = [], []
+    for path, raw, origin in changes.flat(axes_table(text.space, f"{text.key}.space"), f"{text.key}.space"):
+        if isinstance(raw, Mapping) and raw.keys() & {"low", "high", "log"}:
+            intervals.append((path, _interval(raw, origin), origin))
+        else:
+            ladders.append(axes.Axis(path, raw, origin, names.get(path.partition(".")[0]), resolver.is_sequence))
+    if bool(intervals) != (text.budget is not None):
+        problem = "says how many trials are drawn from { low, high, log }, and goes with that alone"
+        raise GridError(problem, key=f"{text.key}.budget", given=text.budget, allowed="a ladder's budget is its length")
+    return _Entry(selector, tuple(ladders), tuple(intervals), text.budget, text.key)
+
+
+def _interval(raw: Mapping[str, Any], key: str) -> Interval:
+    found = record.read(Interval, raw, key)
+    if not found.low < found.high or (found.log and found.low <= 0):
+        problem = "is not an interval"
+        raise GridError(problem, key=key, given=dict(raw), allowed="low < high, and low > 0 where log = true")
+    return found
+
+
+def refuse_unequal(entries: Sequence[_Entry]) -> None:
+    """Refuse entries of different budgets: arms would be compared after unequal effort."""
+    counts = {each.key: each.count() for each in entries}
+    if len(set(counts.values())) > 1:
+        problem = "the entries have different numbers of trials"
+        raise GridError(problem, key="tune", given=counts, allowed="one number for all entries")
+
+
+def has_validation(config: Config, resolver: Resolver) -> bool:
+    """Whether the dataset of ``config`` keeps examples apart for validation."""
+    share = config.dataset.get("validation")
+    if share is not None:
+        return bool(share)
+    sizes = resolver.registry.get("dataset", config.dataset.name).trait("sizes", {})
+    return bool(sizes.get("validation", 1))

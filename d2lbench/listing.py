@@ -1,0 +1,178 @@
+"""`d2lbench list`, `show` and `schema`: what there is to name, and what is known of a grid or a run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from d2lbench import catalogue, plugins
+from d2lbench.errors import UsageError, nearest_name
+from d2lbench.grid import find_grids, json_schema, load
+from d2lbench.registry import REQUIRED, Entry, Registry
+from d2lbench.spec import spelled
+
+if TYPE_CHECKING:
+    from d2lbench.analysis.results import Results
+    from d2lbench.store import Run
+    from d2lbench.suite import Request
+
+#: The plural under which a kind is asked for, where it is not the kind with an s.
+_PLURALS = {"init": "initializers", "loss": "losses"}
+_HEXADECIMAL = set("0123456789abcdef")
+
+
+def plural(kind: str) -> str:
+    """Return the word under which `list` shows a kind."""
+    return _PLURALS.get(kind, f"{kind}s")
+
+
+def listed(kind: str | None, plugin_files: tuple[Path, ...], *, as_json: bool = False) -> str:
+    """Return the grids and kinds, or the entries of one kind with their options.
+
+    Raises
+    ------
+    UsageError
+        There is no such kind.
+    """
+    registry = catalogue.load()
+    plugins.load(plugin_files)
+    if kind is None or kind == "grids":
+        return _grids(registry, as_json=as_json, with_kinds=kind is None)
+    names = {plural(known): known for known in registry.kinds()}
+    chosen = names.get(kind) or (kind if kind in names.values() else None)
+    if chosen is None:
+        near = nearest_name(kind, ["grids", *names])
+        hint = f'; did you mean "{near}"?' if near else ""
+        problem = f'list: unknown kind "{kind}"; allowed: grids, {", ".join(names)}{hint}'
+        raise UsageError(problem)
+    entries = registry.entries(chosen)
+    if as_json:
+        return json.dumps([_entry(entry) for entry in entries], indent=2, ensure_ascii=False)
+    return "\n\n".join(_entry_text(entry) for entry in entries)
+
+
+def _grids(registry: Registry, *, as_json: bool, with_kinds: bool) -> str:
+    grids = [load(path, registry, scale="quick") for path in find_grids(())]
+    if as_json:
+        return json.dumps([{"name": g.name, "title": g.title, "question": g.question} for g in grids], indent=2)
+    width = max(len(grid.name) for grid in grids)
+    lines = ["Grids (d2lbench run NAME):", *(f"  {grid.name:<{width}}  {grid.title}" for grid in grids)]
+    if with_kinds:
+        lines += ["", "Registered things (d2lbench list KIND):"]
+        lines += [f"  {plural(kind):<{width}}  {', '.join(registry.names(kind))}" for kind in registry.kinds()]
+    return "\n".join(lines)
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    options = [
+        {
+            "name": option.name,
+            "allowed": option.allowed,
+            "default": None if option.default is REQUIRED else option.default,
+            "required": option.default is REQUIRED,
+        }
+        for option in entry.options.values()
+    ]
+    return {"kind": entry.kind, "name": entry.name, "summary": entry.summary, "options": options}
+
+
+def _entry_text(entry: Entry) -> str:
+    lines = [f"{entry.name}: {entry.summary}"]
+    for option in entry.options.values():
+        default = "required" if option.default is REQUIRED else f"default {spelled(option.default)}"
+        lines.append(f"    {option.name}: {option.allowed} ({default})")
+    return "\n".join(lines)
+
+
+def schema(plugin_files: tuple[Path, ...]) -> str:
+    """Return the JSON Schema of a grid file, plugins included."""
+    registry = catalogue.load()
+    plugins.load(plugin_files)
+    return json.dumps(json_schema(registry), indent=2, ensure_ascii=False)
+
+
+def shown(request: Request, *, as_json: bool = False) -> str:
+    """Return a grid's arms with what is known of them, or one stored run by the first digits of its identity."""
+    name = request.names[0]
+    if len(name) >= 6 and set(name) <= _HEXADECIMAL:  # noqa: PLR2004  (as short as a revision's name)
+        return _shown_run(request, name, as_json=as_json)
+    return _shown_grid(request, as_json=as_json)
+
+
+def _shown_grid(request: Request, *, as_json: bool) -> str:
+    from d2lbench.analysis.assemble import results_of
+    from d2lbench.analysis.results import Results
+    from d2lbench.analysis.tables import arm_table
+    from d2lbench.suite import Session
+
+    session = Session(request)
+    grid = session.grids[0]
+    if request.store.exists():
+        with session.open_store() as store:
+            results = results_of(grid, store, session.environment)
+    else:
+        results = Results(grid, {})
+    table = arm_table(results)
+    rows = [
+        {
+            "context": row.context,
+            "arm": row.label,
+            "test_accuracy": None if row.metric.n == 0 else row.metric.mean,
+            "n": row.metric.n,
+            "done": row.done,
+            "diverged": row.diverged,
+            "missing": row.missing,
+            "picked": row.tuned,
+        }
+        for row in (table.rows if table else ())
+    ]
+    if as_json:
+        return json.dumps({"grid": grid.name, "question": grid.question, "arms": rows}, indent=2, ensure_ascii=False)
+    return "\n".join([f"{grid.name}: {grid.question}", grid.size_text, "", *_rows_text(rows, results)])
+
+
+def _rows_text(rows: list[dict[str, Any]], results: Results) -> list[str]:
+    lines = []
+    for context in dict.fromkeys(row["context"] for row in rows):
+        if context:
+            lines.append(context)
+        for row in (row for row in rows if row["context"] == context):
+            value = "–" if row["test_accuracy"] is None else f"{row['test_accuracy']:.4f}"
+            state = ", ".join(f"{row[key]} {key}" for key in ("done", "diverged", "missing") if row[key])
+            lines.append(f"  {row['arm']:<44} test accuracy {value:>6}  {state}  {row['picked']}".rstrip())
+    claims = Counter(claim.kind for claim in results.grid.claims if claim.asked)
+    lines += ["", "claims: " + (", ".join(f"{count} {kind}" for kind, count in claims.items()) or "none")]
+    return lines
+
+
+def _shown_run(request: Request, prefix: str, *, as_json: bool) -> str:
+    from d2lbench.environment import environment
+    from d2lbench.store import Store
+
+    with Store(request.store, create=False) as store:
+        key = environment(request.device).key
+        found = [run for cell, run in store.matching(key, prefix).items() if cell.startswith(prefix)]
+    if len(found) != 1:
+        problem = f"show: {len(found)} stored runs begin with {prefix} in the environment {key}"
+        raise UsageError(problem)
+    return _run_text(found[0], as_json=as_json)
+
+
+def _run_text(run: Run, *, as_json: bool) -> str:
+    last = {name: float(y[-1]) for name, (_, y) in sorted((run.series or {}).items()) if len(y)}
+    content = {
+        "cell": run.cell,
+        "seed": run.seed,
+        "status": run.status,
+        "reason": run.reason,
+        "stored_at": run.stored_at,
+        "configuration": json.loads(run.identity),
+        "last": last,
+    }
+    if as_json:
+        return json.dumps(content, indent=2, ensure_ascii=False)
+    lines = [f"{key}: {content[key]}" for key in ("cell", "seed", "status", "reason", "stored_at") if content[key] != ""]
+    lines += [f"{key}: {value}" for key, value in json.loads(run.identity).items()]
+    return "\n".join([*lines, *(f"{name}: {value:.6g}" for name, value in last.items())])

@@ -1,0 +1,119 @@
+"""What a set of grids needs and the store lacks, as stacks in the order in which they are best trained."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from d2lbench.engine.plan import Stack, plan
+from d2lbench.errors import DataError
+from d2lbench.registry import REGISTRY, Registry
+from d2lbench.spec import Cell, Config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from d2lbench.grid.model import Grid
+
+
+@dataclass(frozen=True)
+class Work:
+    """A stack that still has to be trained, for one grid, and which of its cells are missing."""
+
+    grid: str
+    stack: Stack
+    missing: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The work of several grids, the cells that lack data with the reason, and how many are stored already."""
+
+    works: tuple[Work, ...]
+    without_data: tuple[tuple[Cell, str], ...]
+    planned: int
+    stored: int
+
+
+def plan_works(grids: Sequence[Grid], finished: Mapping[str, frozenset[str]], device: str = "cpu") -> Plan:
+    """Return what is to be done for the grids, given the finished cells with the optional series that each has.
+
+    A cell that several grids share is trained once, with the optional series of them all. Within a grid the costliest
+    stacks come first: a long one begun last would leave the other workers idle.
+    """
+    cells = {id(grid): list(grid.cells()) for grid in grids}
+    wanted: dict[str, frozenset[str]] = {}
+    for grid in grids:
+        series = optional_series(grid)
+        for cell in cells[id(grid)]:
+            wanted[cell.id] = wanted.get(cell.id, frozenset()) | series
+    stored = {cell for cell, series in wanted.items() if cell in finished and series <= finished[cell]}
+    absent = missing_data(cell for some in cells.values() for cell in some if cell.id not in stored)
+    works: list[Work] = []
+    without: dict[str, tuple[Cell, str]] = {}
+    taken = set(stored)
+    for grid in grids:
+        kept = []
+        for cell in cells[id(grid)]:
+            reason = absent.get(_dataset(cell))
+            if reason and cell.id not in stored:
+                without[cell.id] = (cell, reason)
+            else:
+                kept.append(cell)
+        for stack in sorted(plan(kept, device=device), key=cost, reverse=True):
+            ids = frozenset(cell.id for cell in stack.cells)
+            if missing := ids - taken:
+                series = frozenset[str]().union(*(wanted[cell] for cell in missing))
+                works.append(Work(grid.name, Stack(stack.cells, series), missing))
+            taken |= ids
+    return Plan(tuple(works), tuple(without.values()), len(wanted), len(stored))
+
+
+def optional_series(grid: Grid, registry: Registry = REGISTRY) -> frozenset[str]:
+    """Return the series that only some grids record because a claim or the key ``metrics`` asks for them."""
+    asked = [part.metric for claim in grid.claims for part in claim.parts] + list(grid.metrics)
+    return frozenset(
+        series
+        for metric in asked
+        if (entry := registry.get("metric", metric.name)).trait("optional")
+        for series in entry.trait("columns")(dict(metric.options))
+    )
+
+
+def missing_data(cells: Iterable[Cell], registry: Registry = REGISTRY) -> dict[str, str]:
+    """Return, by dataset, why its files cannot be read; empty where all are there."""
+    reasons = {}
+    for name in sorted({_dataset(cell) for cell in cells} - {""}):
+        locate: Callable[[], None] | None = registry.get("dataset", name).trait("locate")
+        try:
+            if locate:
+                locate()
+        except DataError as error:
+            reasons[name] = str(error)
+    return reasons
+
+
+def cost(stack: Stack) -> float:
+    """Return how much work a stack is, in rough units: cells, epochs, weights and images multiplied."""
+    total = 0.0
+    for cell in stack.cells:
+        config = cell.config
+        if isinstance(config, Config):
+            widths = (64, *config.model.get("hidden", ()), 10)
+            weights = sum(a * b for a, b in itertools.pairwise(widths))
+            total += config.epochs * weights * (config.dataset.get("train_size") or 1000)
+    return total
+
+
+def halves(work: Work) -> list[Work]:
+    """Split a stack that did not fit into memory into two that may."""
+    cells = work.stack.cells
+    middle = len(cells) // 2
+    parts = (Stack(cells[:middle], work.stack.series), Stack(cells[middle:], work.stack.series))
+    found = (Work(work.grid, part, work.missing & {cell.id for cell in part.cells}) for part in parts)
+    return [part for part in found if part.missing]
+
+
+def _dataset(cell: Cell) -> str:
+    return cell.config.dataset.name if isinstance(cell.config, Config) else ""

@@ -1,0 +1,63 @@
+"""Progress of a run: a bar on a terminal, a plain line every half minute elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+PLAIN_SECONDS = 30.0
+
+
+class Progress:
+    """Counts cells; shows how many are done, the rate and the time left on standard error."""
+
+    def __init__(self, total: int, *, quiet: bool = False, interval: float = PLAIN_SECONDS) -> None:
+        self.total, self.done = total, 0
+        self._interval = interval
+        self._quiet = quiet or total == 0
+        self._began = self._told = time.monotonic()
+        self._bar: Any = None
+        if sys.stderr.isatty() and not self._quiet:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, unit=" cells", desc="training", file=sys.stderr, dynamic_ncols=True)
+
+    def __enter__(self) -> Self:
+        """Show the bar until the block ends."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def advance(self, cells: int, grid: str) -> None:
+        """Say that cells of a grid are done."""
+        self.done += cells
+        if self._bar is not None:
+            self._bar.set_description_str(grid, refresh=False)
+            self._bar.update(cells)
+        elif not self._quiet and time.monotonic() - self._told >= self._interval:
+            self._told = time.monotonic()
+            sys.stderr.write(self.line(grid) + "\n")
+            sys.stderr.flush()
+
+    def line(self, grid: str) -> str:
+        """Return where the run stands, in words."""
+        spent = max(time.monotonic() - self._began, 1e-9)
+        rate = self.done / spent
+        left = _clock((self.total - self.done) / rate) if self.done else "unknown time"
+        return f"{grid}: {self.done:,} of {self.total:,} cells, {rate:.3g} a second, {left} left"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

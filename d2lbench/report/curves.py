@@ -1,0 +1,207 @@
+"""Curves with bands on one set of axes: learning curves, ladders of rates, gradient norms over depth."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from d2lbench.report.format import POINTS, number, power_of_ten
+from d2lbench.report.style import BASELINE, FAINT, SOFT, TEXT, canvas, finish, label, name_figure, width_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+
+    from d2lbench.analysis.model import Curve, Panel
+    from d2lbench.report.style import Drawn
+
+WIDTH, HEIGHT, TALLEST = 450, 270, 330
+LEFT, TOP, BOTTOM = 58, 30, 44
+READABLE: Final = 12  # curves; beyond, the baseline and the extremes are named and the rest is grey
+NAMED_EXTREMES: Final = 3
+LETTERS: Final = 24
+LINE_HEIGHT: Final = 14.0
+FEW_POINTS: Final = 16
+BAND_ROOM: Final = 0.35  # how far bands may stretch the axis beyond the means, as a share of the means' range
+
+Look = tuple[str, Any]
+
+
+def draw_panel(panel: Panel, name: str, looks: Mapping[str, Look], caption: str = "") -> Drawn:
+    """Draw one panel; ``looks`` gives each arm its colour and dash."""
+    curves = [curve for curve in panel.curves if _points(curve, panel)[0]]
+    named, others = _split(curves)
+    texts = [label(curve.label, LETTERS) for curve in named]
+    right = min(190.0, 34 + width_of(texts, TEXT - 0.5)) if curves else 16.0
+    height = min(TALLEST, max(HEIGHT, int(TOP + BOTTOM + LINE_HEIGHT * (len(named) + 1))))
+    figure, axes = canvas(WIDTH, height, (LEFT, right, TOP, BOTTOM))
+    name_figure(figure, panel.title)
+    _set_axes(axes, panel, curves)
+    for curve in others:
+        x, y = _points(curve, panel)
+        axes.plot(x, y, color=FAINT, linewidth=0.7)
+    for curve in named:
+        _draw_curve(axes, curve, panel, looks)
+    _draw_reference(axes, panel)
+    _name_curves(axes, named, texts, panel, looks)
+    if others:
+        axes.text(1.0, 1.015, f"{len(others)} more in grey", transform=axes.transAxes, ha="right", color=SOFT)
+    if not curves:
+        axes.text(0.5, 0.5, "no finished runs", transform=axes.transAxes, ha="center", color=SOFT)
+    return finish(figure, name, _alt(panel, curves, caption))
+
+
+def _split(curves: Sequence[Curve]) -> tuple[list[Curve], list[Curve]]:
+    """Return the curves to name and the rest, the baseline last so that it lies on top."""
+    if len(curves) <= READABLE:
+        return sorted(curves, key=lambda curve: curve.is_baseline), []
+    ranked = sorted((curve for curve in curves if not curve.is_baseline), key=_end)
+    extremes = {id(curve) for curve in (*ranked[:NAMED_EXTREMES], *ranked[-NAMED_EXTREMES:])}
+    named = [curve for curve in curves if id(curve) in extremes] + [curve for curve in curves if curve.is_baseline]
+    kept = {id(curve) for curve in named}
+    return named, [curve for curve in curves if id(curve) not in kept]
+
+
+def _end(curve: Curve) -> float:
+    return next((value for value in reversed(curve.mean) if math.isfinite(value)), math.inf)
+
+
+def _usable(value: float, *, log: bool) -> bool:
+    return math.isfinite(value) and (value > 0 or not log)
+
+
+def _points(curve: Curve, panel: Panel) -> tuple[list[float], list[float]]:
+    """Return the points that these axes can show."""
+    pairs = [
+        (x, y)
+        for x, y in zip(curve.x, curve.mean, strict=False)
+        if _usable(x, log=panel.x_log) and _usable(y, log=panel.y_log)
+    ]
+    return [x for x, _ in pairs], [y for _, y in pairs]
+
+
+def _draw_curve(axes: Axes, curve: Curve, panel: Panel, looks: Mapping[str, Look]) -> None:
+    x, y = _points(curve, panel)
+    colour, dash = (BASELINE, "-") if curve.is_baseline else looks[curve.label]
+    marker = "o" if len(x) <= FEW_POINTS else ""
+    width = 2.0 if curve.is_baseline else 1.6
+    axes.plot(x, y, color=colour, linestyle=dash, linewidth=width, marker=marker, markersize=3.4)
+    band = [
+        (at, low, high)
+        for at, low, high in zip(curve.x, curve.low, curve.high, strict=False)
+        if _usable(at, log=panel.x_log) and _usable(low, log=panel.y_log) and _usable(high, log=panel.y_log)
+    ]
+    if len(band) > 1:
+        where, lows, highs = zip(*band, strict=True)
+        axes.fill_between(where, lows, highs, color=colour, alpha=0.13, linewidth=0)
+
+
+def _draw_reference(axes: Axes, panel: Panel) -> None:
+    if panel.reference is None or not _usable(panel.reference, log=panel.y_log):
+        return
+    axes.axhline(panel.reference, color=SOFT, linewidth=1, linestyle=(0, (2, 2)))
+    text = label(panel.reference_label, 30)
+    axes.annotate(
+        text, (0.99, panel.reference), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
+        color=SOFT, fontsize=TEXT - 1.5, ha="right",
+    )  # fmt: skip
+
+
+def _set_axes(axes: Axes, panel: Panel, curves: Sequence[Curve]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    axes.set_xlabel(label(panel.x_label, 60))
+    axes.set_ylabel(label(panel.y_label, 40))
+    percent = POINTS if panel.y_unit == "share" else 0.0
+    axes.set(xscale="log" if panel.x_log else "linear", yscale="log" if panel.y_log else "linear")
+    for axis, log, factor in ((axes.xaxis, panel.x_log, 0.0), (axes.yaxis, panel.y_log, percent)):
+        if log:
+            axis.set_major_locator(LogLocator(numticks=6))
+            axis.set_minor_locator(NullLocator())
+            axis.set_major_formatter(FuncFormatter(lambda value, _: log_tick(value)))
+        else:
+            axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+            axis.set_major_formatter(FuncFormatter(lambda value, _, factor=factor: _tick(value, factor)))
+    limits = _limits(panel, curves)
+    if limits:
+        axes.set_ylim(*limits)
+
+
+def _limits(panel: Panel, curves: Sequence[Curve]) -> tuple[float, float] | None:
+    """Return limits that follow the means; a band of two lucky seeds must not squash what all the others did."""
+    forward, back = (math.log, math.exp) if panel.y_log else (float, float)
+    means = [forward(y) for curve in curves for y in _points(curve, panel)[1]]
+    if panel.reference is not None and _usable(panel.reference, log=panel.y_log):
+        means.append(forward(panel.reference))
+    if not means:
+        return None
+    low, high = min(means), max(means)
+    room = BAND_ROOM * (high - low) or abs(high) * 0.1 or 1.0
+    edges = [
+        forward(value) for curve in curves for value in (*curve.low, *curve.high) if _usable(value, log=panel.y_log)
+    ]
+    bottom = max(min([low, *edges]), low - room) - 0.04 * (high - low)
+    top = min(max([high, *edges]), high + room) + 0.04 * (high - low)
+    return (back(bottom), back(top)) if top > bottom else (back(low - room), back(high + room))
+
+
+def log_tick(value: float) -> str:
+    """Return a tick of a log axis: ``0.01``, ``100``, ``10⁻⁶``."""
+    exponent = round(math.log10(value)) if value > 0 else 0
+    return power_of_ten(exponent) if abs(exponent) > 4 else number(value)  # noqa: PLR2004
+
+
+def _tick(value: float, percent: float) -> str:
+    return f"{number(value * percent, 4)} %" if percent else number(value, 4)
+
+
+def _name_curves(
+    axes: Axes, named: Sequence[Curve], texts: Sequence[str], panel: Panel, looks: Mapping[str, Look]
+) -> None:
+    """Write each curve's name beside its end, moved apart where they would overlap, with a leader in its colour."""
+    ends = [_points(curve, panel)[1][-1] for curve in named]
+    heights = [float(axes.transAxes.inverted().transform(axes.transData.transform((1, end)))[1]) for end in ends]
+    places = spread_apart(
+        [min(1.0, max(0.0, height)) for height in heights], LINE_HEIGHT / axes.get_window_extent().height
+    )
+    for curve, text, height, place in zip(named, texts, heights, places, strict=True):
+        colour, dash = (BASELINE, "-") if curve.is_baseline else looks[curve.label]
+        axes.plot(
+            [1.005, 1.03, 1.075], [min(1.0, max(0.0, height)), place, place], transform=axes.transAxes, color=colour,
+            linestyle=dash, linewidth=1.4, clip_on=False,
+        )  # fmt: skip
+        axes.text(
+            1.09, place, text, transform=axes.transAxes, va="center", fontsize=TEXT - 0.5,
+            fontweight="bold" if curve.is_baseline else "normal",
+        )  # fmt: skip
+
+
+def spread_apart(places: Sequence[float], gap: float) -> list[float]:
+    """Move numbers in 0…1 as little as needed so that neighbours are ``gap`` apart, keeping order and range."""
+    gap = min(gap, 1 / max(1, len(places) - 1))
+    order = sorted(range(len(places)), key=lambda i: (places[i], i))
+    moved = [places[i] for i in order]
+    for _ in range(200):
+        shifts = 0.0
+        for i in range(len(moved) - 1):
+            overlap = gap - (moved[i + 1] - moved[i])
+            if overlap > 1e-9:  # noqa: PLR2004
+                moved[i], moved[i + 1] = moved[i] - overlap / 2, moved[i + 1] + overlap / 2
+                shifts += overlap
+        for i, place in enumerate(moved):
+            held = min(1 - (len(moved) - 1 - i) * gap, max(i * gap, place))
+            shifts += abs(held - place)
+            moved[i] = held
+        if shifts < 1e-9:  # noqa: PLR2004
+            break
+    answer = [0.0] * len(places)
+    for i, place in zip(order, moved, strict=True):
+        answer[i] = place
+    return answer
+
+
+def _alt(panel: Panel, curves: Sequence[Curve], caption: str) -> str:
+    ends = "; ".join(f"{label(curve.label, 40)} ends at {number(_end(curve))}" for curve in curves[:READABLE])
+    told = ends or "no finished runs"
+    return f"{panel.title}: {panel.y_label} over {panel.x_label}. {told}. {caption}".strip()

@@ -1,0 +1,184 @@
+"""The figure of a claim: each seed's difference as a dot, both intervals, and the margin as a band."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from d2lbench.report.format import AS_PERCENT_BELOW, POINTS, TIMES, number, times
+from d2lbench.report.style import BAND, FAINT, INK, SOFT, TEXT, VERDICT_COLOURS, canvas, finish, label
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from d2lbench.analysis.model import ClaimView, PartView
+    from d2lbench.analysis.statistics import PartResult
+    from d2lbench.report.style import Drawn
+
+WIDTH, ROW, TOP, BOTTOM, SIDE = 430, 66, 10, 64, 18
+NICE: Final = (1, 2, 2.5, 5, 10)
+TICKS: Final = 7
+RATIOS: Final = (1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1e3, 1e4, 1e6, 1e9, 1e12)
+SPREAD: Final = 0.13  # how far dots of one row are moved apart, in rows
+ROOM: Final = 0.06
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One row of the figure; ``result`` is None where a part was not judged."""
+
+    part: PartView
+    result: PartResult | None
+
+    @property
+    def differences(self) -> list[float]:
+        """The seeds' differences that can be drawn."""
+        return [seed.difference for seed in self.part.seeds if math.isfinite(seed.difference)]
+
+
+def draw_claim(claim: ClaimView, lanes: Sequence[Lane], name: str, alt: str) -> Drawn | None:
+    """Draw a claim's parts, one row each; None where no seed has a difference."""
+    lanes = [lane for lane in lanes if lane.differences]
+    if not lanes:
+        return None
+    figure, axes = canvas(WIDTH, TOP + BOTTOM + ROW * len(lanes), (SIDE, SIDE, TOP, BOTTOM))
+    low, high = extent(lanes)
+    axes.set_xlim(low, high)
+    axes.set_ylim(len(lanes) - 0.5, -0.5)
+    for row, lane in enumerate(lanes):
+        _draw_lane(axes, row, lane, claim.judgement.word, several=len(lanes) > 1)
+    axes.axvline(0, color=INK, linewidth=1)
+    _set_axes(axes, claim, low, high)
+    return finish(figure, name, alt)
+
+
+def extent(lanes: Sequence[Lane]) -> tuple[float, float]:
+    """Return what the axis must span: seeds, 95 % intervals, zero and both margins; wider intervals are cut off."""
+    values = [0.0]
+    for lane in lanes:
+        values += [*lane.differences, -lane.part.margin, lane.part.margin]
+        if lane.result is not None:
+            values += [lane.result.interval95.low, lane.result.interval95.high]
+    finite = [value for value in values if math.isfinite(value)]
+    room = ROOM * (max(finite) - min(finite)) or 1.0
+    return min(finite) - room, max(finite) + room
+
+
+def swarm(values: Sequence[float], width: float) -> list[float]:
+    """Return a height in -1…1 for each value, so that near ones do not cover each other; the same every time."""
+    heights = [0.0] * len(values)
+    steps = (0.0, 0.5, -0.5, 1.0, -1.0)
+    last = dict.fromkeys(steps, -math.inf)
+    for i in sorted(range(len(values)), key=lambda i: (values[i], i)):
+        free = [step for step in steps if values[i] - last[step] >= width]
+        heights[i] = free[0] if free else min(steps, key=lambda step: last[step])
+        last[heights[i]] = values[i]
+    return heights
+
+
+def _draw_lane(axes: Axes, row: int, lane: Lane, word: str, *, several: bool) -> None:
+    from matplotlib.patches import Rectangle
+
+    margin, colour = lane.part.margin, VERDICT_COLOURS.get(word, SOFT)
+    if margin > 0:
+        axes.add_patch(Rectangle((-margin, row - 0.5), 2 * margin, 1, facecolor=BAND, edgecolor="none", zorder=0.5))
+        for edge in (-margin, margin):
+            axes.plot([edge, edge], [row - 0.5, row + 0.5], color=FAINT, linewidth=0.8, linestyle=(0, (2, 2)))
+    differences = lane.differences
+    low, high = axes.get_xlim()
+    heights = swarm(differences, (high - low) / 60)
+    diverged = [s.first_diverged or s.second_diverged for s in lane.part.seeds if math.isfinite(s.difference)]
+    for flag, marker in ((False, "o"), (True, "x")):
+        places = [
+            (x, row + 0.22 + SPREAD * y)
+            for x, y, crossed in zip(differences, heights, diverged, strict=True)
+            if crossed is flag
+        ]
+        if places:
+            axes.plot(
+                *zip(*places, strict=True), linestyle="none", marker=marker, markersize=5.2, color=colour, alpha=0.55,
+                markeredgewidth=1.2 if flag else 0,
+            )  # fmt: skip
+    if lane.result is not None:
+        _draw_intervals(axes, row - 0.14, lane.result, colour)
+    if several:
+        axes.text(
+            0.0, row - 0.32, label(lane.part.label, 70), transform=axes.get_yaxis_transform(), fontsize=TEXT - 1,
+            va="center", color=INK, bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1},
+        )  # fmt: skip
+
+
+def _draw_intervals(axes: Axes, height: float, result: PartResult, colour: str) -> None:
+    low, high = axes.get_xlim()
+    for bounds, width in ((result.interval_corrected, 1.1), (result.interval95, 4.0)):
+        ends = [min(high, max(low, bounds.low)), min(high, max(low, bounds.high))]
+        axes.plot(ends, [height, height], color=colour, linewidth=width, solid_capstyle="butt")
+        if width < 2:  # noqa: PLR2004
+            for end, bound in zip(ends, (bounds.low, bounds.high), strict=True):
+                if end == bound:
+                    axes.plot([end, end], [height - 0.07, height + 0.07], color=colour, linewidth=width)
+    axes.plot(
+        [result.estimate], [height], "o", color="white", markeredgecolor=colour, markersize=7.5, markeredgewidth=2.2
+    )
+
+
+def _set_axes(axes: Axes, claim: ClaimView, low: float, high: float) -> None:
+    places, texts = ticks(low, high, claim.unit, as_ratio=claim.as_ratio)
+    axes.set_xticks(places, texts)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.grid(visible=True, axis="x")
+    axes.set_xlabel(axis_label(claim.unit, as_ratio=claim.as_ratio), labelpad=21)
+    below: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "va": "top", "fontsize": TEXT - 1, "color": SOFT}
+    offset = -23 / axes.get_window_extent().height
+    neutral = claim.judgement.kind == "equivalence"
+    axes.text(low, offset, "← less" if neutral else "← against the statement", ha="left", **below)
+    axes.text(high, offset, "more →" if neutral else "for the statement →", ha="right", **below)
+
+
+def axis_label(unit: str, *, as_ratio: bool) -> str:
+    """Return the axis' name with its unit."""
+    if as_ratio:
+        return "ratio of the two sides, seed by seed"
+    told = "points" if unit == "share" else label(unit, 30)
+    return f"difference, seed by seed ({told})" if told else "difference, seed by seed"
+
+
+def ticks(low: float, high: float, unit: str, *, as_ratio: bool) -> tuple[list[float], list[str]]:
+    """Return where ticks lie, in the differences' unit, and what they say: points, percent or factors."""
+    if as_ratio and max(abs(low), abs(high)) >= AS_PERCENT_BELOW:
+        return _ratio_ticks(low, high)
+    if as_ratio:
+        percent = [place for place in _round_numbers(math.expm1(low) * 100, math.expm1(high) * 100) if place > -100]  # noqa: PLR2004
+        return [math.log1p(place / 100) for place in percent], [f"{_signed(place)} %" for place in percent]
+    factor = POINTS if unit == "share" else 1.0
+    places = _round_numbers(low * factor, high * factor)
+    return [place / factor for place in places], [_signed(place) for place in places]
+
+
+def _signed(place: float) -> str:
+    return "0" if place == 0 else number(place, 4, signed=True)
+
+
+def _ratio_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
+    logs = sorted({sign * math.log(ratio) for ratio in RATIOS for sign in (-1, 1)})
+    inside = [place for place in logs if low <= place <= high]
+    if len(inside) < 2:  # noqa: PLR2004
+        inside = _round_numbers(low, high)
+    apart = (high - low) / (TICKS + 1)
+    kept: list[float] = []
+    for place in sorted(inside, key=abs):  # outward from equality, dropping what would overlap
+        if all(abs(place - other) >= apart for other in kept):
+            kept.append(place)
+    return sorted(kept), [f"{TIMES}1" if place == 0 else times(place) for place in sorted(kept)]
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    rough = (high - low) / TICKS
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(nice * power for nice in NICE if nice * power >= rough * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [float(f"{i * step:.12g}") for i in range(first, last + 1)]

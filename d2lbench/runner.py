@@ -1,0 +1,178 @@
+"""Run what a set of grids needs and the store lacks: resume, isolate failures, report progress, stop cleanly."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from d2lbench.environment import environment, provenance
+from d2lbench.errors import StoreError
+from d2lbench.interrupts import Stop
+from d2lbench.planning import Work, halves, plan_works
+from d2lbench.progress import Progress
+from d2lbench.spec import canonical_json
+from d2lbench.store import FINISHED, Run, Store, this_owner
+from d2lbench.workers import Finished, Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from d2lbench.engine.outcome import Outcome
+    from d2lbench.grid.model import Grid
+    from d2lbench.spec import Cell
+
+#: How often the driver renews its leases, in seconds.
+BEAT_SECONDS = 10.0
+#: How long it waits for a worker before it looks whether somebody wants it to stop, in seconds.
+LOOK_SECONDS = 0.2
+#: How long it leaves stacks alone that another process holds, in seconds.
+REFUSED_SECONDS = 1.0
+
+
+@dataclass
+class Summary:
+    """What a run did: how many cells ended in which state, over all grids, and why some did not finish."""
+
+    planned: int = 0
+    stored_before: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def add(self, status: str, reason: str = "", cells: int = 1) -> None:
+        """Count cells that ended in ``status``."""
+        self.counts[status] = self.counts.get(status, 0) + cells
+        if status not in FINISHED:
+            self.reasons[reason] = self.reasons.get(reason, 0) + cells
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned cell has a result."""
+        return not self.reasons
+
+
+@dataclass
+class Runner:
+    """One run: the plan of all grids, carried out by worker processes into one store."""
+
+    store: Store
+    device: str = "cpu"
+    jobs: int = 2
+    plugins: tuple[Path, ...] = ()
+    quiet: bool = False
+    summary: Summary = field(default_factory=Summary)
+
+    def __post_init__(self) -> None:
+        """Name the environment and the holder of the leases."""
+        self._environment = environment(self.device).key
+        self._owner = this_owner()
+        self._provenance: dict[str, Any] = {}
+        self._running: dict[str, Work] = {}
+        self._works: dict[str, Work] = {}
+        self._beaten = self._refused = 0.0
+
+    def run(self, grids: Sequence[Grid]) -> Summary:
+        """Train what the store lacks and return the summary.
+
+        Raises
+        ------
+        StoreError
+            The storage failed; everything stored before is kept.
+        KeyboardInterrupt
+            Ctrl-C or SIGTERM: finished stacks are stored, the others left for the next run.
+        """
+        found = plan_works(grids, self.store.finished(self._environment), self.device)
+        self.summary.planned, self.summary.stored_before = found.planned, found.stored
+        self._provenance = {**provenance(), "device": self.device, "jobs": self.jobs, "threads": 1}
+        if found.without_data:
+            rows = [_row(cell, "skipped", reason) for cell, reason in found.without_data]
+            self._save("", rows)
+        if found.works:
+            self._works = {work.stack.key: work for work in found.works}
+            cells = sum(len(work.missing) for work in found.works)
+            with Progress(cells, quiet=self.quiet) as progress, Stop() as stop:
+                self._carry_out(progress, stop)
+        return self.summary
+
+    def _carry_out(self, progress: Progress, stop: Stop) -> None:
+        pool = Pool(self.jobs, self.device, self.plugins)
+        try:
+            while self._works or pool.busy:
+                self._feed(pool, progress)
+                if not pool.busy and self._works:  # another process holds all that is left
+                    time.sleep(LOOK_SECONDS)
+                for finished in pool.finished(timeout=LOOK_SECONDS):
+                    self._settle(finished, progress)
+                if stop.asked:
+                    raise KeyboardInterrupt
+                if time.monotonic() - self._beaten > BEAT_SECONDS:
+                    self.store.beat(self._owner)
+                    self._beaten = time.monotonic()
+        finally:
+            pool.stop()
+            with contextlib.suppress(StoreError):  # a lease that cannot be given back ends with this process
+                self.store.release(self._owner)
+
+    def _feed(self, pool: Pool, progress: Progress) -> None:
+        """Keep one stack waiting behind each worker, passing over what another process holds."""
+        room = self.jobs + 1 - pool.busy
+        if room <= 0 or not self._works or time.monotonic() - self._refused < REFUSED_SECONDS:
+            return
+        leased = self.store.lease_some(self._works, self._owner, room)
+        if len(leased) < min(room, len(self._works)):
+            self._refused = time.monotonic()
+        for key in leased:
+            work = self._works.pop(key)
+            present = self.store.finished_of(self._environment, work.missing, work.stack.series)
+            if present == work.missing:  # another process was faster
+                self.store.release(self._owner, key)
+                self.summary.stored_before += len(present)
+                progress.advance(len(present), work.grid)
+            else:
+                self._running[key] = work
+                pool.submit(work.stack)
+
+    def _settle(self, finished: Finished, progress: Progress) -> None:
+        """Store what became of a stack."""
+        work = self._running.pop(finished.stack.key)
+        if finished.end == "memory" and len(work.stack) > 1:
+            self._works = {part.stack.key: part for part in halves(work)} | self._works
+            self.store.release(self._owner, work.stack.key)
+            return
+        cells = {cell.id: cell for cell in work.stack.cells if cell.id in work.missing}
+        if finished.end == "trained":
+            outcomes = (outcome for outcome in finished.outcomes if outcome.cell_id in cells)
+            rows = [_finished_row(cells[outcome.cell_id], outcome, work.stack.series) for outcome in outcomes]
+        else:
+            status = "skipped" if finished.end == "data" else "failed"
+            rows = [_row(cell, status, finished.reason) for cell in cells.values()]
+        self._save(work.stack.key, rows)
+        progress.advance(len(work.missing), work.grid)
+
+    def _save(self, stack: str, rows: Sequence[Run]) -> None:
+        self.store.save(self._environment, stack, rows, self._provenance)
+        for row in rows:
+            self.summary.add(row.status, row.reason)
+
+
+def _row(cell: Cell, status: str, reason: str) -> Run:
+    return Run(cell.id, cell.seed, canonical_json(cell.config.identity), status, reason)
+
+
+def _finished_row(cell: Cell, outcome: Outcome, extras: frozenset[str]) -> Run:
+    return Run(
+        cell=cell.id,
+        seed=cell.seed,
+        identity=canonical_json(cell.config.identity),
+        status=outcome.status,
+        reason=outcome.reason,
+        diverged_step=outcome.diverged_step,
+        chance=outcome.chance,
+        constant_loss=outcome.constant_loss,
+        last_finite_loss=outcome.last_finite_loss,
+        extras=extras,
+        series=outcome.series,
+        correctness=outcome.correctness,
+    )

@@ -1,0 +1,18 @@
+"""The store: one SQLite file that holds every run, the only door between making and reading.
+
+One transaction a stack, so a kill at any moment loses no finished stack and shows no half row. The key of a run is
+(cell identity, environment); leases only save work when several processes share a store, correctness rests on the key.
+"""
+
+from __future__ import annotations
+
+from d2lbench.store.claims import Claims
+from d2lbench.store.leases import LEASE_SECONDS, Leases, this_owner
+from d2lbench.store.runs import FINISHED, Run, Runs
+from d2lbench.store.schema import SCHEMA_VERSION
+
+__all__ = ["FINISHED", "LEASE_SECONDS", "SCHEMA_VERSION", "Run", "Store", "this_owner"]
+
+
+class Store(Runs, Leases, Claims):
+    """An open store. Use it as a context manager; every method raises :class:`StoreError` when the storage fails."""

@@ -1,0 +1,88 @@
+"""Leases: they keep processes that share a store off each other's stacks, and end when their holder does."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from d2lbench.seeding import key_integer
+from d2lbench.store.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: A lease whose holder has not been heard of for this long, in seconds, is free again.
+LEASE_SECONDS: Final = 120.0
+
+
+class Leases(Database):
+    """The part of the store that says who works on which stack."""
+
+    def lease(self, stack: str, owner: str) -> bool:
+        """Take a stack, unless another owner holds it and has been heard of lately."""
+        return bool(self.lease_some([stack], owner, 1))
+
+    def lease_some(self, stacks: Iterable[str], owner: str, most: int) -> tuple[str, ...]:
+        """Take the first ``most`` of the stacks that nobody else holds, and return them."""
+        moment = time.time()
+        taken: list[str] = []
+        with self._transaction() as connection:
+            for stack in stacks:
+                if len(taken) == most:
+                    break
+                row = connection.execute("SELECT owner, beat FROM leases WHERE stack = ?", (stack,)).fetchone()
+                if row is None or row[0] == owner or _is_free(row[0], row[1], moment):
+                    connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (stack, owner, moment))
+                    taken.append(stack)
+        return tuple(taken)
+
+    def beat(self, owner: str) -> None:
+        """Say that the owner is alive: renews all its leases."""
+        with self._transaction() as connection:
+            connection.execute("UPDATE leases SET beat = ? WHERE owner = ?", (time.time(), owner))
+
+    def release(self, owner: str, stack: str | None = None) -> None:
+        """Give back one lease of the owner, or all."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM leases WHERE owner = ? AND ? IN (stack, '')", (owner, stack or ""))
+
+
+def this_owner() -> str:
+    """Return a name for this process under which it holds leases: where it lives, its number, when it began."""
+    return f"{_place()}:{os.getpid()}:{_began(os.getpid())}:{uuid.uuid4().hex[:8]}"
+
+
+def _is_free(owner: object, beat: object, moment: float) -> bool:
+    """Say whether a lease has run out, whichever way the clock was set, or its holder has died."""
+    late = not isinstance(beat, float) or not abs(moment - beat) < LEASE_SECONDS
+    return late or _has_ended(str(owner))
+
+
+def _has_ended(owner: str) -> bool:
+    place, _, rest = owner.partition(":")
+    number, _, rest = rest.partition(":")
+    return place == _place() and number.isdecimal() and _began(int(number)) != rest.partition(":")[0]
+
+
+def _place() -> str:
+    """Return what tells machines, and containers on them, apart, so that a process number means one process."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        space = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        boot = space = ""
+    return f"{key_integer(platform.node(), boot, space):016x}"
+
+
+def _began(process: int) -> str:
+    """Return when a process began, in ticks since the machine did; nothing where there is no such process."""
+    try:
+        told = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return "" if Path("/proc/self/stat").exists() else "unknown"
+    fields = told.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]

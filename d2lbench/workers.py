@@ -1,0 +1,213 @@
+"""Worker processes: single-threaded, of joblib's loky pool; one dying or failing never takes the run along."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+import threading
+import time
+import traceback
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from d2lbench.errors import DataError
+from d2lbench.interrupts import deaf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from d2lbench.engine.outcome import Outcome
+    from d2lbench.engine.plan import Stack
+
+#: How often a worker shows that it is alive, in seconds.
+PULSE_SECONDS = 1.0
+#: A worker that has shown no sign of life for this long, in seconds, is ended; a swapping machine stays below it.
+HUNG_SECONDS = 120.0
+#: How torch's allocators say that memory ran out where they raise no error of its own.
+_MEMORY_WORDS = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What became of a stack: outcomes, or why there are none."""
+
+    stack: Stack
+    outcomes: tuple[Outcome, ...] = ()
+    end: Literal["trained", "memory", "data", "failed"] = "trained"
+    reason: str = ""
+
+
+def _prepare(driver: int, folder: Path, plugins: tuple[Path, ...]) -> None:
+    """Make a fresh process a worker: it ends with its driver, uses one thread, and knows the plugins."""
+    pulse = folder / str(os.getpid())
+    pulse.touch()
+    threading.Thread(target=_show_life, args=(driver, pulse), daemon=True).start()
+
+    from d2lbench import catalogue
+    from d2lbench import plugins as loading
+    from d2lbench.engine.train import prepare_process
+
+    catalogue.load()
+    loading.load(plugins)
+    prepare_process(threads=1)
+
+
+def _show_life(driver: int, pulse: Path) -> None:
+    """Touch a file as long as this process runs and its driver lives; end with it."""
+    while os.getppid() == driver:
+        try:
+            os.utime(pulse)
+        except OSError:  # the driver has put the folder away: it is stopping
+            break
+        time.sleep(PULSE_SECONDS)
+    os._exit(1)
+
+
+def _work(stack: Stack, device: str) -> Finished:
+    import torch
+
+    from d2lbench.engine.train import train
+
+    try:
+        return Finished(stack, tuple(train(stack, device=device)))
+    except DataError as error:
+        return Finished(stack, end="data", reason=str(error))
+    except (MemoryError, torch.OutOfMemoryError):
+        return Finished(stack, end="memory", reason="out of memory")
+    except Exception as error:  # noqa: BLE001  (any failure of one stack is a row with its reason)
+        if isinstance(error, RuntimeError) and any(words in str(error) for words in _MEMORY_WORDS):
+            return Finished(stack, end="memory", reason="out of memory")
+        return Finished(stack, end="failed", reason=_told(error))
+
+
+def _told(error: BaseException) -> str:
+    place = traceback.extract_tb(error.__traceback__)
+    where = f" ({place[-1].name}, line {place[-1].lineno})" if place else ""
+    return f"{type(error).__name__}: {error}{where}"
+
+
+@dataclass
+class Pool:
+    """Worker processes that train stacks.
+
+    When one dies, everything in flight is tried once more, each stack alone: so a stack that kills its worker is told
+    from its neighbours, and only it is given up.
+    """
+
+    jobs: int
+    device: str
+    plugins: tuple[Path, ...] = ()
+    patience: float = HUNG_SECONDS
+    _executor: Any = None
+    _folder: tempfile.TemporaryDirectory[str] | None = None
+    _pending: dict[Future[Finished], Stack] = field(default_factory=dict)
+    _queued: deque[Stack] = field(default_factory=deque)
+    _suspects: deque[Stack] = field(default_factory=deque)
+    _alone: bool = False
+    _seen: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+    def submit(self, stack: Stack) -> None:
+        """Queue a stack."""
+        self._queued.append(stack)
+        self._send()
+
+    @property
+    def busy(self) -> int:
+        """How many stacks are queued or running."""
+        return len(self._pending) + len(self._queued) + len(self._suspects)
+
+    def finished(self, timeout: float) -> Iterator[Finished]:
+        """Yield what has finished, waiting at most ``timeout`` seconds for the first."""
+        done, _ = wait(self._pending, timeout=timeout, return_when=FIRST_COMPLETED)
+        lost = []
+        for future in done:
+            stack = self._pending.pop(future)
+            error = future.exception()
+            if error is None:
+                yield future.result()
+            elif isinstance(error, BrokenProcessPool):
+                lost.append(stack)
+            else:
+                yield Finished(stack, end="failed", reason=_told(error))
+        if lost:
+            yield from self._retry(lost)
+        else:
+            self._end_hung()
+        self._send()
+
+    def _retry(self, lost: list[Stack]) -> Iterator[Finished]:
+        """End what is left of the pool after a worker died; what ran alone is given up, the others are suspects."""
+        lost += self._pending.values()
+        self._pending.clear()
+        self._end()
+        if self._alone:
+            reason = "its worker process died or hung, twice"
+            yield from (Finished(stack, end="failed", reason=reason) for stack in lost)
+        else:
+            self._suspects.extend(lost)
+
+    def _send(self) -> None:
+        """Hand stacks to the workers: suspects one at a time, else all that are queued."""
+        if not self._pending:
+            self._alone = bool(self._suspects)
+        if self._alone:
+            if not self._pending:
+                self._hand_over(self._suspects.popleft())
+            return
+        while self._queued:
+            self._hand_over(self._queued.popleft())
+
+    def _hand_over(self, stack: Stack) -> None:
+        if self._executor is None:
+            self._start()
+        try:
+            with deaf():
+                future: Future[Finished] = self._executor.submit(_work, stack, self.device)
+        except BrokenProcessPool as error:  # a worker died while idle
+            future = Future()
+            future.set_exception(error)
+        self._pending[future] = stack
+
+    def _end_hung(self) -> None:
+        """Kill workers that have stopped to show life; the pool then finds them dead."""
+        if self._folder is None:
+            return
+        now = time.monotonic()  # a machine's sleep is not counted, unlike in the files' own times
+        hung = set()
+        for path in Path(self._folder.name).iterdir():
+            process, beat = int(path.name), path.stat().st_mtime
+            if self._seen.get(process, (0.0, 0.0))[0] != beat:
+                self._seen[process] = (beat, now)
+            elif now - self._seen[process][1] > self.patience:
+                hung.add(process)
+        for child in multiprocessing.active_children():
+            if child.pid in hung:
+                child.kill()
+
+    def stop(self) -> None:
+        """End the workers at once and forget what was queued."""
+        self._end()
+        for waiting in (self._pending, self._queued, self._suspects):
+            waiting.clear()
+
+    def _end(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, kill_workers=True)
+            self._executor = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+        self._seen.clear()
+
+    def _start(self) -> None:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        self._folder = tempfile.TemporaryDirectory(prefix="d2lbench-", ignore_cleanup_errors=True)
+        about = (os.getpid(), Path(self._folder.name), tuple(Path(path).resolve() for path in self.plugins))
+        self._executor = ProcessPoolExecutor(max_workers=self.jobs, initializer=_prepare, initargs=about, env=threads)
