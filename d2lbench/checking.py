@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from d2lbench.engine.plan import plan
 from d2lbench.planning import missing_data, optional_series
+from d2lbench.session import Session, json_text
 
 if TYPE_CHECKING:
     from d2lbench.grid.model import Grid
-    from d2lbench.suite import Session
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,8 @@ class Checked:
         lines = [
             f"{self.name} ({self.scale}): {self.title}",
             f"  {self.size}",
-            f"  {self.cells:,} distinct cells in {self.stacks:,} stacks of at most {self.widest}; {self.stored:,} in the "
-            "store",
+            f"  {self.cells:,} distinct cells in {self.stacks:,} stacks of at most {self.widest}",
+            f"  {self.stored:,} of them in the store",
             f"  {self.claims} claims on {self.seeds} seeds (at least {self.seeds_required} needed)",
         ]
         lines += [f"  would be skipped: {reason}" for reason in self.missing_data.values()]
@@ -61,7 +59,7 @@ class Checks:
 
     def as_json(self) -> str:
         """Return the same for machines."""
-        return json.dumps([asdict(grid) for grid in self.grids], indent=2, ensure_ascii=False)
+        return json_text([asdict(grid) for grid in self.grids])
 
 
 def checked(session: Session) -> Checks:
@@ -86,13 +84,9 @@ def _checked(grid: Grid, finished: dict[str, frozenset[str]], device: str) -> Ch
         cells=len(cells),
         stored=sum(cell.id in finished and extras <= finished[cell.id] for cell in cells),
         stacks=len(stacks),
-        widest=_widest(stacks),
+        widest=max(map(len, stacks), default=0),
         claims=sum(claim.asked for claim in grid.claims),
         seeds=len(grid.seeds),
         seeds_required=grid.seeds_required,
         missing_data=missing_data(cells),
     )
-
-
-def _widest(stacks: Sequence[object]) -> int:
-    return max((len(stack) for stack in stacks), default=0)  # type: ignore[arg-type]

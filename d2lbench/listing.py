@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from d2lbench import catalogue, plugins
 from d2lbench.errors import UsageError, nearest_name
 from d2lbench.grid import find_grids, json_schema, load
 from d2lbench.registry import REQUIRED, Entry, Registry
+from d2lbench.session import Session, json_text
 from d2lbench.spec import spelled
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from d2lbench.analysis.results import Results
+    from d2lbench.session import Request
     from d2lbench.store import Run
-    from d2lbench.suite import Request
 
 #: The plural under which a kind is asked for, where it is not the kind with an s.
 _PLURALS = {"init": "initializers", "loss": "losses"}
@@ -49,14 +51,14 @@ def listed(kind: str | None, plugin_files: tuple[Path, ...], *, as_json: bool = 
         raise UsageError(problem)
     entries = registry.entries(chosen)
     if as_json:
-        return json.dumps([_entry(entry) for entry in entries], indent=2, ensure_ascii=False)
+        return json_text([_entry(entry) for entry in entries])
     return "\n\n".join(_entry_text(entry) for entry in entries)
 
 
 def _grids(registry: Registry, *, as_json: bool, with_kinds: bool) -> str:
     grids = [load(path, registry, scale="quick") for path in find_grids(())]
     if as_json:
-        return json.dumps([{"name": g.name, "title": g.title, "question": g.question} for g in grids], indent=2)
+        return json_text([{"name": g.name, "title": g.title, "question": g.question} for g in grids])
     width = max(len(grid.name) for grid in grids)
     lines = ["Grids (d2lbench run NAME):", *(f"  {grid.name:<{width}}  {grid.title}" for grid in grids)]
     if with_kinds:
@@ -90,13 +92,14 @@ def schema(plugin_files: tuple[Path, ...]) -> str:
     """Return the JSON Schema of a grid file, plugins included."""
     registry = catalogue.load()
     plugins.load(plugin_files)
-    return json.dumps(json_schema(registry), indent=2, ensure_ascii=False)
+    return json_text(json_schema(registry))
 
 
 def shown(request: Request, *, as_json: bool = False) -> str:
     """Return a grid's arms with what is known of them, or one stored run by the first digits of its identity."""
     name = request.names[0]
-    if len(name) >= 6 and set(name) <= _HEXADECIMAL:  # noqa: PLR2004  (as short as a revision's name)
+    identity = len(name) >= 6 and set(name) <= _HEXADECIMAL  # noqa: PLR2004  (as short as a revision's name)
+    if identity and name not in {path.stem for path in find_grids()}:
         return _shown_run(request, name, as_json=as_json)
     return _shown_grid(request, as_json=as_json)
 
@@ -105,7 +108,6 @@ def _shown_grid(request: Request, *, as_json: bool) -> str:
     from d2lbench.analysis.assemble import results_of
     from d2lbench.analysis.results import Results
     from d2lbench.analysis.tables import arm_table
-    from d2lbench.suite import Session
 
     session = Session(request)
     grid = session.grids[0]
@@ -129,7 +131,7 @@ def _shown_grid(request: Request, *, as_json: bool) -> str:
         for row in (table.rows if table else ())
     ]
     if as_json:
-        return json.dumps({"grid": grid.name, "question": grid.question, "arms": rows}, indent=2, ensure_ascii=False)
+        return json_text({"grid": grid.name, "question": grid.question, "arms": rows})
     return "\n".join([f"{grid.name}: {grid.question}", grid.size_text, "", *_rows_text(rows, results)])
 
 
@@ -139,7 +141,7 @@ def _rows_text(rows: list[dict[str, Any]], results: Results) -> list[str]:
         if context:
             lines.append(context)
         for row in (row for row in rows if row["context"] == context):
-            value = "–" if row["test_accuracy"] is None else f"{row['test_accuracy']:.4f}"
+            value = "none" if row["test_accuracy"] is None else f"{row['test_accuracy']:.4f}"
             state = ", ".join(f"{row[key]} {key}" for key in ("done", "diverged", "missing") if row[key])
             lines.append(f"  {row['arm']:<44} test accuracy {value:>6}  {state}  {row['picked']}".rstrip())
     claims = Counter(claim.kind for claim in results.grid.claims if claim.asked)
@@ -153,15 +155,16 @@ def _shown_run(request: Request, prefix: str, *, as_json: bool) -> str:
 
     with Store(request.store, create=False) as store:
         key = environment(request.device).key
-        found = [run for cell, run in store.matching(key, prefix).items() if cell.startswith(prefix)]
+        found = store.matching(key, prefix)
     if len(found) != 1:
-        problem = f"show: {len(found)} stored runs begin with {prefix} in the environment {key}"
+        how_many = f"{len(found)} stored runs begin" if found else "no stored run begins"
+        problem = f"show: {how_many} with {prefix} in the environment {key}"
         raise UsageError(problem)
-    return _run_text(found[0], as_json=as_json)
+    return _run_text(*found.values(), as_json=as_json)
 
 
 def _run_text(run: Run, *, as_json: bool) -> str:
-    last = {name: float(y[-1]) for name, (_, y) in sorted((run.series or {}).items()) if len(y)}
+    last = {name: float(y[-1]) for name, (_, y) in sorted(run.series.items()) if len(y)}
     content = {
         "cell": run.cell,
         "seed": run.seed,
@@ -172,7 +175,8 @@ def _run_text(run: Run, *, as_json: bool) -> str:
         "last": last,
     }
     if as_json:
-        return json.dumps(content, indent=2, ensure_ascii=False)
-    lines = [f"{key}: {content[key]}" for key in ("cell", "seed", "status", "reason", "stored_at") if content[key] != ""]
+        return json_text(content)
+    told = ("cell", "seed", "status", "reason", "stored_at")
+    lines = [f"{key}: {content[key]}" for key in told if content[key] != ""]
     lines += [f"{key}: {value}" for key, value in json.loads(run.identity).items()]
     return "\n".join([*lines, *(f"{name}: {value:.6g}" for name, value in last.items())])

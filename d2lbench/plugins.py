@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from d2lbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: The group under which an installed package offers a module that registers things.
 ENTRY_POINTS = "d2lbench"

@@ -97,7 +97,7 @@ class Runner:
         return self.summary
 
     def _carry_out(self, progress: Progress, stop: Stop) -> None:
-        pool = Pool(self.jobs, self.device, self.plugins)
+        pool = Pool(min(self.jobs, len(self._works)), self.device, self.plugins)
         try:
             while self._works or pool.busy:
                 self._feed(pool, progress)

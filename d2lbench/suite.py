@@ -3,50 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from d2lbench import __version__, catalogue, plugins
-from d2lbench.environment import environment
+from d2lbench import __version__
 from d2lbench.errors import UsageError
-from d2lbench.grid import find_grids, load
+from d2lbench.session import Request, Session, json_text, write_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from d2lbench.analysis.model import Report
-    from d2lbench.grid.model import Grid
     from d2lbench.runner import Summary
     from d2lbench.store import Store
-
-#: Above this many cells a run asks first.
-MANY_CELLS = 10_000
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for."""
-
-    names: tuple[str, ...] = ()
-    scale: str = "quick"
-    store: Path = Path(".d2lbench/store.sqlite")
-    output: Path = Path(".d2lbench/report")
-    device: str = "cpu"
-    jobs: int | None = None
-    sets: tuple[str, ...] = ()
-    seeds: int | None = None
-    only: tuple[str, ...] = ()
-    plugins: tuple[Path, ...] = ()
-
-    @property
-    def command(self) -> str:
-        """The command that repeats this request, without the places that belong to one machine."""
-        words = ["d2lbench run", f"--scale {self.scale}", f"--device {self.device}" if self.device != "cpu" else ""]
-        words += [f"--set '{item}'" for item in self.sets] + [f"--only '{item}'" for item in self.only]
-        words += [f"--seeds {self.seeds}"] if self.seeds else []
-        return " ".join([*filter(None, words), *(Path(name).stem for name in self.names)])
 
 
 @dataclass(frozen=True)
@@ -55,18 +26,17 @@ class Done:
 
     summary: Summary
     report: Path | None
-    headline: str = ""
     redrawn: bool = False
 
     def text(self) -> str:
         """Return what the terminal shows at the end; the report's path is the last line."""
         summary = self.summary
-        trained = ", ".join(f"{count:,} {status}" for status, count in sorted(summary.counts.items())) or "none"
-        lines = [f"{summary.planned:,} cells: {summary.stored_before:,} in the store already; trained now: {trained}"]
-        lines += [f"  {count:,} cells: {reason}" for reason, count in sorted(summary.reasons.items())]
-        lines += [self.headline] if self.headline else []
+        before = f"{summary.planned:,} cells: {summary.stored_before:,} in the store already"
+        lines = [f"{before}; trained now: {_told(summary)}"]
+        lines += [f"  {cells:,} cells: {reason}" for reason, cells in sorted(summary.reasons.items())]
         if self.report is not None:
-            lines.append(str(self.report) if self.redrawn else f"nothing new, report unchanged\n{self.report}")
+            lines += [] if self.redrawn else ["nothing new, report unchanged"]
+            lines.append(str(self.report))
         return "\n".join(lines)
 
     def as_json(self) -> str:
@@ -77,53 +47,13 @@ class Done:
             "trained": self.summary.counts,
             "reasons": self.summary.reasons,
             "report": str(self.report) if self.report else None,
+            "redrawn": self.redrawn,
         }
-        return json.dumps(content, indent=2)
+        return json_text(content)
 
 
-@dataclass
-class Session:
-    """A request with its plugins loaded and its grids expanded; a grid's mistake ends it before anything runs."""
-
-    request: Request
-    grids: list[Grid] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        request = self.request
-        registry = catalogue.load()
-        plugins.load(request.plugins)
-        paths = find_grids(request.names)
-        self.grids = [
-            load(
-                path,
-                registry,
-                scale=request.scale,
-                sets=request.sets,
-                seeds=request.seeds,
-                only=request.only,
-            )
-            for path in paths
-        ]
-        _refuse_unmatched(request.only, self.grids)
-
-    @property
-    def environment(self) -> str:
-        """The environment of the runs on the device asked for."""
-        return environment(self.request.device).key
-
-    def open_store(self, *, create: bool = False) -> Store:
-        """Open the store."""
-        from d2lbench.store import Store
-
-        return Store(self.request.store, create=create)
-
-
-def _refuse_unmatched(only: Sequence[str], grids: Sequence[Grid]) -> None:
-    if only and not any(grid.selected for grid in grids):
-        labels = sorted({arm.label for grid in grids for arm in grid.arms})
-        shown = "; ".join(labels[:20]) + ("; …" if len(labels) > 20 else "")  # noqa: PLR2004
-        problem = f"--only {', '.join(only)}: matches no arm; arms: {shown}"
-        raise UsageError(problem)
+def _told(summary: Summary) -> str:
+    return ", ".join(f"{cells:,} {status}" for status, cells in sorted(summary.counts.items())) or "none"
 
 
 def run(request: Request, *, report: bool = True, confirm: Callable[[str], bool] | None = None) -> Done:
@@ -134,12 +64,11 @@ def run(request: Request, *, report: bool = True, confirm: Callable[[str], bool]
     D2lbenchError
         A mistake in a grid, no store, no data, or more than 10,000 cells that nobody agreed to.
     """
-    session = Session(request)
-    _ask(session, confirm)
+    _refuse_missing_device(request.device)
+    session = Session(request, confirm)
     from d2lbench.analysis import assemble
     from d2lbench.runner import Runner
 
-    _refuse_missing_device(request.device)
     with session.open_store(create=True) as store:
         assemble.note_claims(session.grids, store, session.environment)
         jobs = request.jobs or (1 if request.device == "cuda" else _cores())
@@ -148,13 +77,6 @@ def run(request: Request, *, report: bool = True, confirm: Callable[[str], bool]
             return Done(summary, None)
         path, redrawn = _write(session, store)
         return Done(summary, path, redrawn=redrawn)
-
-
-def _ask(session: Session, confirm: Callable[[str], bool] | None) -> None:
-    total = sum(grid.size.total for grid in session.grids)
-    if confirm is not None and total > MANY_CELLS and not confirm(f"{total:,} cells. Go on?"):
-        problem = f"{total:,} cells are more than {MANY_CELLS:,}; say --yes to run them"
-        raise UsageError(problem)
 
 
 def _cores() -> int:
@@ -187,7 +109,7 @@ def _write(session: Session, store: Store, *, force: bool = False) -> tuple[Path
     from d2lbench.report import write_report
 
     path = write_report(_assembled(session, store), folder)
-    stamp.write_text(made_of, encoding="utf-8")
+    write_file(stamp, made_of)
     return path, True
 
 
@@ -200,8 +122,8 @@ def _fingerprint(session: Session, store: Store) -> str:
         for cell in sorted(runs):
             content.update(f"{cell}{runs[cell].sequence}{runs[cell].status}".encode())
     package = Path(__file__).parent
-    sources = [*(package / "analysis").rglob("*.py"), *(package / "report").rglob("*.*"), *package.glob("catalogue/*.py")]
-    for source in sorted(source for source in sources if source.suffix != ".pyc"):
+    sources = [source for name in ("analysis", "report", "catalogue") for source in (package / name).rglob("*.*")]
+    for source in sorted(source for source in sources if source.suffix != ".pyc" and source.is_file()):
         content.update(source.read_bytes())
     return content.hexdigest()
 
@@ -240,7 +162,7 @@ def claims_json(request: Request) -> str:
     session = Session(request)
     with session.open_store() as store:
         report = _assembled(session, store)
-    return json.dumps([_claim_row(claim) for claim in report.claims], indent=2, ensure_ascii=False)
+    return json_text([_claim_row(claim) for claim in report.claims])
 
 
 def _claim_row(claim: Any) -> dict[str, Any]:
@@ -270,5 +192,3 @@ def exported(request: Request, form: str) -> str:
     table = pd.concat(tables, ignore_index=True)
     table.insert(0, "grid", table.pop("grid"))
     return as_csv(table) if form == "csv" else str(table.to_json(orient="records", indent=1)) + "\n"
-
-

@@ -13,7 +13,7 @@ from d2lbench.analysis.panels import figure_groups
 from d2lbench.analysis.results import Results
 from d2lbench.analysis.tables import arm_table
 from d2lbench.registry import REGISTRY
-from d2lbench.spec import COMPONENT_KEYS, SCALAR_KEYS, Config, spelled
+from d2lbench.spec import COMPONENT_KEYS, SCALAR_KEYS, Component, Config, spelled
 
 if TYPE_CHECKING:
     from d2lbench.grid.model import Grid
@@ -78,9 +78,17 @@ def _setting(grid: Grid) -> tuple[tuple[str, str], ...]:
         return ()
     if not isinstance(arm.config, Config):
         return (("experiment", arm.config.experiment.label()),)
-    named = [(key, getattr(arm.config, key).label()) for key in COMPONENT_KEYS]
+    named = [(key, _described(getattr(arm.config, key))) for key in COMPONENT_KEYS]
     plain = [(key, spelled(getattr(arm.config, key))) for key in SCALAR_KEYS if key != "replica"]
     return (*named, *plain)
+
+
+def _described(component: Component) -> str:
+    """Return a component with all of its options, defaults too: a reader should not have to look them up."""
+    derived = REGISTRY.get(component.kind, component.name).trait("derived", ())
+    options = [(name, value) for name, value in component.options if value is not None and name not in derived]
+    inner = ", ".join(f"{name}={spelled(value)}" for name, value in options)
+    return f"{component.name}({inner})" if inner else component.name
 
 
 def _data(grid: Grid) -> tuple[tuple[str, str], ...]:

@@ -213,6 +213,7 @@ def _unit(part: Part) -> str:
 
     units = {"window": "rungs", "rank_correlation": "τ"}
     unit: Component | str = units.get(part.statistic.name, REGISTRY.get("metric", part.metric.name).trait("unit", ""))
-    return f"{unit} per unit of {part.over}" if part.statistic.name == "slope" else str(unit)
+    axis = part.over.rpartition(".")[2]
+    return f"{unit} per {'layer' if axis == 'depth' else axis}" if part.statistic.name == "slope" else str(unit)
 
 

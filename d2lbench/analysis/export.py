@@ -36,7 +36,7 @@ def _cells(results: Results) -> Iterator[tuple[Arm, str, Cell]]:
     for arm in grid.chosen():
         for seed in grid.seeds:
             for rung, cell in zip(arm.rungs, arm.trials(seed), strict=True):
-                yield arm, ", ".join(f"{setting.path} = {setting.label}" for setting in rung.settings), cell
+                yield arm, ", ".join(setting.label for setting in rung.settings), cell
             if not arm.rungs or arm.label in grid.own_values:
                 yield arm, "", arm.default(seed)
 

@@ -155,6 +155,8 @@ class ClaimView:
     exploratory: bool = False
     family_size: int = 0
     suite_word: str = ""
+    found: float | None = None  # identities, counts, demonstrations: the number itself, beside
+    stated: float | None = None  # the one that was stated or predicted
 
 
 @dataclass(frozen=True)

@@ -108,10 +108,9 @@ def _ladder(results: Results, arm: Arm) -> Curve:
     key = arm.tuned_keys[0]
     positions = [rung.position(key) for rung in arm.rungs]
     x = [float(k) if position is None else position for k, position in enumerate(positions)]
-    columns = [
-        [results.read(arm.trials(seed)[k], _VALIDATION) for seed in results.grid.seeds] for k in range(len(arm.rungs))
-    ]
-    return _curve(change_label(arm), x, columns, is_baseline=arm.is_baseline)
+    order = sorted(range(len(x)), key=x.__getitem__)
+    columns = [[results.read(arm.trials(seed)[k], _VALIDATION) for seed in results.grid.seeds] for k in order]
+    return _curve(change_label(arm), sorted(x), columns, is_baseline=arm.is_baseline)
 
 
 # ------------------------------------------------------------------------------------------------------- heat maps

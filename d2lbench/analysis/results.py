@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """One number read of one run, and whether that run diverged; ``pick`` is the rung it was picked from."""
+    """One number read of one run, and whether that run diverged; ``pick`` is the rung it was picked from.
+
+    ``edge``: the pick lies at an end of its ladder, and no rung inside the ladder is as good.
+    """
 
     value: float
     diverged: bool = False
     pick: int | None = None
+    edge: bool = False
 
 
 @dataclass
@@ -36,7 +40,7 @@ class Results:
     registry: Registry = field(default=REGISTRY)
     _values: dict[tuple[str, Component], Any] = field(default_factory=dict)
     _records: dict[str, Record] = field(default_factory=dict)
-    _picks: dict[tuple[str, int, Component], int | None] = field(default_factory=dict)
+    _picks: dict[tuple[str, int, Component], tuple[int, bool] | None] = field(default_factory=dict)
 
     def run(self, cell: Cell) -> Run | None:
         """Return the finished run of a cell, or None."""
@@ -81,6 +85,10 @@ class Results:
 
         Ties go to the first rung; a diverged trial ranks last.
         """
+        found = self._picked(arm, seed, select)
+        return None if found is None else found[0]
+
+    def _picked(self, arm: Arm, seed: int, select: Component | None) -> tuple[int, bool] | None:
         if not arm.rungs or select is None:
             return None
         key = (arm.label, seed, select)
@@ -88,7 +96,7 @@ class Results:
             self._picks[key] = self._best(arm, seed, select)
         return self._picks[key]
 
-    def _best(self, arm: Arm, seed: int, select: Component) -> int | None:
+    def _best(self, arm: Arm, seed: int, select: Component) -> tuple[int, bool] | None:
         cells = arm.trials(seed)
         values = [self.read(cell, select) for cell in cells]
         if any(value is None for value in values):
@@ -99,7 +107,18 @@ class Results:
             run = self.run(cell)
             last = run is None or run.status == "diverged" or math.isnan(value)
             ranks.append(-math.inf if last else sign * value)
-        return ranks.index(max(ranks))
+        best = ranks.index(max(ranks))
+        inside = [ranks[k] for k in range(len(ranks)) if k not in ladder_ends(arm)]
+        return best, best in ladder_ends(arm) and max(inside, default=-math.inf) < ranks[best]
+
+    def on_the_edge(self, arm: Arm, seed: int, select: Component | None) -> bool:
+        """Say whether an arm's pick lies at an end of its ladder while no rung inside is as good.
+
+        A pick that merely ties with an inner rung (all at chance, or a strength too small to matter) says nothing
+        about what lies beyond the end.
+        """
+        found = self._picked(arm, seed, select)
+        return found is not None and found[1]
 
     def cell(self, arm: Arm, seed: int, stage: str, select: Component | None) -> tuple[Cell | None, int | None]:
         """Return the cell that stands for an arm at a seed, and the rung that it was picked from."""
@@ -117,10 +136,11 @@ class Results:
         if value is None:
             return None
         run = self.run(cell)
-        return Reading(float(value), run is not None and run.status == "diverged", pick)
+        edge = pick is not None and self.on_the_edge(arm, seed, select)
+        return Reading(float(value), run is not None and run.status == "diverged", pick, edge)
 
     def picks_in_words(self, arm: Arm, select: Component | None) -> str:
-        """Say which rungs the seeds picked: ``optimizer.lr = 0.1 (9 seeds), 0.3 (3)``."""
+        """Say which rungs the seeds picked: ``lr=0.1 (9 seeds), lr=0.3 (3)``."""
         picks = [self.pick(arm, seed, select) for seed in self.grid.seeds]
         counts = Counter(pick for pick in picks if pick is not None)
         if not counts:
@@ -129,7 +149,7 @@ class Results:
             f"{rung_label(arm, pick)} ({count}{' seeds' if place == 0 else ''})"
             for place, (pick, count) in enumerate(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
         ]
-        return f"{', '.join(arm.tuned_keys)} = {', '.join(told)}"
+        return ", ".join(told)
 
     def counts(self) -> dict[str, int]:
         """Return how many of the grid's cells are in which state; ``missing`` ones have no row yet."""
@@ -152,9 +172,13 @@ def rung_label(arm: Arm, pick: int) -> str:
     return ", ".join(setting.label for setting in arm.rungs[pick].settings)
 
 
-def on_the_edge(arm: Arm, pick: int | None) -> bool:
-    """Say whether a pick is the first or last rung of its ladder."""
-    return pick is not None and len(arm.rungs) > 1 and pick in {0, len(arm.rungs) - 1}
+def ladder_ends(arm: Arm) -> frozenset[int]:
+    """Return the rungs at the ends of an arm's ladder; none for a single rung, and none where several keys span it."""
+    if len(arm.rungs) < 2 or len(arm.tuned_keys) != 1:  # noqa: PLR2004  (one rung has no ends)
+        return frozenset()
+    positions = [rung.position(arm.tuned_keys[0]) for rung in arm.rungs]
+    places = [float(k) if position is None else position for k, position in enumerate(positions)]
+    return frozenset({places.index(min(places)), places.index(max(places))})
 
 
 def _number(value: float | None) -> float:

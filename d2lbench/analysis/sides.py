@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d2lbench.analysis.results import Reading, Results, on_the_edge, rung_label
+from d2lbench.analysis.results import Reading, Results, rung_label
 from d2lbench.catalogue.statistics import window_bounds
 from d2lbench.spec import Cell
 
@@ -104,7 +104,7 @@ class Reducer:
         means = [float(np.mean([reading.value for reading in row if reading is not None])) for row in table]
         return SideValue(
             self._apply([reading.value for reading in values if reading is not None], means),
-            edge=any(on_the_edge(arm, reading.pick) for arm, reading in zip(side.arms, values, strict=True) if reading),
+            edge=any(reading.edge for reading in values if reading),
         )
 
     def _trials(self, side: Side, seed: int) -> SideValue | None:
@@ -151,7 +151,8 @@ class Reducer:
         if cell is None or values is None or len(values) == 0:
             return None
         run = self._results.run(cell)
-        reading = Reading(0.0, run is not None and run.status == "diverged", pick)
+        edge = self._results.on_the_edge(side.arm, seed, self._part.select) if pick is not None else False
+        reading = Reading(0.0, run is not None and run.status == "diverged", pick, edge)
         single = _value(side.arm, reading)
         logged = np.log(np.maximum(values, SMALLEST)) if self._logs_first else values
         value = self._apply(logged, self._results.positions(cell, self._part.metric))
@@ -160,7 +161,7 @@ class Reducer:
 
 def _value(arm: Any, reading: Reading) -> SideValue:
     pick = "" if reading.pick is None else rung_label(arm, reading.pick)
-    return SideValue(reading.value, reading.diverged, pick, on_the_edge(arm, reading.pick))
+    return SideValue(reading.value, reading.diverged, pick, reading.edge)
 
 
 def _flags(side: SideValue) -> tuple[bool, str, bool, bool]:

@@ -32,16 +32,13 @@ def interval(values: Iterable[float | None]) -> Interval:
 
 
 def context_label(context: Sequence[Setting]) -> str:
-    """Return a context in words: ``model.depth = 4, init = xavier-normal``; empty for a grid without contexts."""
-    return ", ".join(f"{setting.path} = {setting.label}" for setting in context)
+    """Return a context in words: ``depth=4, xavier-normal``; empty for a grid without contexts."""
+    return ", ".join(setting.label for setting in context)
 
 
 def change_label(arm: Arm) -> str:
     """Return what an arm changes from its context's baseline."""
-    if arm.change is None:
-        return "baseline"
-    path = arm.change.path
-    return arm.change.label if "." not in path else f"{path} = {arm.change.label}"
+    return "baseline" if arm.change is None else arm.change.label
 
 
 def trained(grid: Grid) -> list[Arm]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from d2lbench.registry import register
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
 PerExample: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
@@ -15,8 +16,8 @@ PerExample: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 
 @register("loss", "cross-entropy", task="classification")
 def cross_entropy() -> PerExample:
-    """−log softmax(o)[y] from raw outputs, fused and stable (Dive into Deep Learning, section 4.5.2)."""
-    import torch  # noqa: PLC0415
+    """-log softmax(o)[y] from raw outputs, fused and stable (Dive into Deep Learning, section 4.5.2)."""
+    import torch
 
     def per_example(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Map outputs (…, B, K) and labels (…, B) to losses (…, B).

@@ -7,7 +7,6 @@ one program. What decides the arithmetic itself (Nesterov or not, a momentum buf
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -17,6 +16,8 @@ from d2lbench.errors import GridError
 from d2lbench.registry import register
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import torch
 
     from d2lbench.spec import Config
@@ -59,7 +60,7 @@ class Family:
 
 
 def _momentum_family(options: Mapping[str, Any]) -> tuple[Any, ...]:
-    """A momentum of zero keeps no buffer, so it is other arithmetic than a positive one."""
+    """Tell momentum from none: a momentum of zero keeps no buffer, which is other arithmetic."""
     discrete = tuple(value for value in options.values() if isinstance(value, bool))
     return (options["momentum"] > 0, *discrete)
 
@@ -73,9 +74,7 @@ def _nesterov_needs_momentum(config: Config) -> None:
 
 
 @register("optimizer", "sgd", family=_momentum_family, check=_nesterov_needs_momentum)
-def sgd(
-    *, lr: Rate = 0.1, momentum: Share = 0.0, dampening: Share = 0.0, nesterov: bool = False
-) -> Family:
+def sgd(*, lr: Rate = 0.1, momentum: Share = 0.0, dampening: Share = 0.0, nesterov: bool = False) -> Family:
     """Stochastic gradient descent, with momentum (Polyak 1964) or Nesterov's variant (Sutskever et al. 2013)."""
     del lr, dampening
 
@@ -89,7 +88,7 @@ def sgd(
         p.addcmul_(g.addcmul_(v, hyper["momentum"]) if nesterov else v, hyper["lr"], value=-1)
 
     def undampened_first(hyper: Tensors, step: torch.Tensor) -> Tensors:
-        """The buffer starts as the first gradient itself, whatever the dampening."""
+        """Start the buffer as the first gradient itself, whatever the dampening."""
         return {"share_of_gradient": 1 - hyper["dampening"] * (step > 1)}
 
     if momentum > 0:

@@ -147,7 +147,7 @@ def unit_spread(W: torch.Tensor) -> torch.Tensor:  # noqa: N803  (the paper's sy
     (M, inputs, units) → (M,): 0 where every unit has the same weights (0 for weights of zero too), about 1 for
     independent draws.
     """
-    spread = _variance(W, 1).mean(1).sqrt()
+    spread = _variance(W, 2).mean(1).sqrt()
     size = W.square().mean((1, 2)).sqrt()
     return torch.where(size == 0, 0.0, spread / size)
 

@@ -67,7 +67,10 @@ class WhenEntry:
 
 @dataclass(frozen=True)
 class GridFile:
-    """A grid file as it is written; ``changes`` are what a scale or the command line puts over ``base``."""
+    """A grid file as it is written; ``changes`` are what a scale or the command line puts over ``base``.
+
+    ``seeds`` are what the file declares, ``run_seeds`` what the command line asks for instead.
+    """
 
     file: str
     document: Mapping[str, Any]
@@ -88,6 +91,7 @@ class GridFile:
     claims: tuple[ClaimText, ...]
     changes: tuple[tuple[str, Any, str], ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
+    run_seeds: Sequence[int] | None = None
 
     def origin(self, key: str) -> str:
         """Return where ``vary``, ``product``, ``zip`` or ``tune`` is written, for messages."""

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from d2lbench.errors import GridError, UsageError, nearest_name
-from d2lbench.grid import axes, changes, checks, claims, document, record
+from d2lbench.errors import GridError, UsageError
+from d2lbench.grid import checks, claims
 from d2lbench.grid.expand import Expansion
-from d2lbench.grid.file import (
-    BASE_KEYS,
-    NAMED_KEYS,
-    QUICK_KEYS,
-    GridFile,
-    TopLevel,
-    axes_table,
-    parse,
-    section,
-    seed_list,
-)
-from d2lbench.grid.measures import looked_up
-from d2lbench.grid.model import Factor, Grid, Size
+from d2lbench.grid.file import GridFile, parse, seed_list
+from d2lbench.grid.measures import Measures
+from d2lbench.grid.model import Grid, Size
+from d2lbench.grid.overrides import Scale, at_scale
 from d2lbench.grid.resolve import Resolver
-from d2lbench.grid.tune import entry, refuse_unequal
+from d2lbench.grid.sizes import counted, size
 from d2lbench.spec import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from d2lbench.grid.model import Arm
+    from d2lbench.grid.statement import Claim
     from d2lbench.registry import Registry
 
-Scale: TypeAlias = Literal["quick", "full"]
-Seeds: TypeAlias = int | Sequence[int] | None
+#: How many seeds, or which: in place of those that the file declares.
+Seeds: TypeAlias = "int | Sequence[int] | None"
 
 
 def load(  # noqa: PLR0913  (what a person may say on the command line)
@@ -57,8 +46,8 @@ def load(  # noqa: PLR0913  (what a person may say on the command line)
     """
     text, name, file = _text(source, file)
     try:
-        written = _at_scale(parse(text, file), scale, sets)
-        return _grid(written, registry, scale, name, (tuple(sets), seeds, tuple(only)))
+        written = at_scale(parse(text, file), scale, sets)
+        return _grid(written, registry, name, scale=scale, sets=sets, seeds=seeds, only=only)
     except GridError as error:
         raise error.located(file=file) from None
 
@@ -75,7 +64,8 @@ def count(
     """
     text, _, file = _text(source, "")
     try:
-        return _size(_at_scale(parse(text, file), scale, sets), Resolver(registry), seeds)
+        written = at_scale(parse(text, file), scale, sets)
+        return size(written, Resolver(registry), len(_seeds(written, seeds)[1]))
     except GridError as error:
         raise error.located(file=file) from None
 
@@ -95,72 +85,18 @@ def _text(source: str | Path, file: str) -> tuple[str, str, str]:
         raise UsageError(problem) from None
 
 
-def _at_scale(file: GridFile, scale: Scale, sets: Sequence[str]) -> GridFile:
-    """Return the file as the scale and the command line change it."""
-    if scale == "quick":
-        replaced = {key: section(key, file.quick[key], f"quick.{key}") for key in QUICK_KEYS if key in file.quick}
-        base = {key: value for key, value in file.quick.items() if key in BASE_KEYS}
-        origins = {key: f"quick.{key}" for key in replaced}
-        over = tuple((key, value, f"quick.{key}") for key, value in base.items())
-        file = replace(file, **replaced, changes=over, origins=origins)
-    for text in sets:
-        file = _set(file, text)
-    return file
-
-
-def _set(file: GridFile, text: str) -> GridFile:
-    key, equals, raw = text.partition("=")
-    key = ".".join(part.strip().strip('"') for part in key.split("."))
-    if not equals or not all(key.split(".")):
-        problem = f'--set "{text}": expected key=value, as in --set optimizer.lr=0.1'
-        raise UsageError(problem)
-    value, origin = _value(raw.strip()), f"--set {key}"
-    document.check(value, origin)
-    head, _, rest = key.removeprefix("base.").partition(".")
-    if head in BASE_KEYS:
-        return replace(file, changes=(*file.changes, (key.removeprefix("base."), value, origin)))
-    if head in ("vary", "product", "zip") and rest:
-        table = {name: item for name, item in getattr(file, head).items() if name != rest.partition(".")[0]}
-        merged: Any = {**table, **section(head, {rest: value}, origin)}
-        return replace(file, **{head: merged}, origins={**file.origins, head: file.origin(head)})
-    if rest or head not in (*QUICK_KEYS, "title", "question", "metrics", "keep_weights", "checks"):
-        names = (*BASE_KEYS, *QUICK_KEYS, "title", "question", "metrics", "keep_weights", "checks")
-        problem = "cannot be set"
-        raise GridError(problem, key=origin, allowed=", ".join(names), nearest=nearest_name(key, names))
-    if head in QUICK_KEYS:
-        return replace(file, **{head: section(head, value, origin)}, origins={**file.origins, head: origin})
-    cast = record.cast(record.shape(TopLevel)[head], value, "--set")
-    if head == "metrics":
-        cast = tuple(value) if isinstance(value, list) else (value,)
-    return replace(file, **{head: cast})
-
-
-def _value(raw: str) -> Any:
-    """Return what follows ``key=``: a TOML value, else the text itself."""
-    try:
-        table = tomllib.loads(f"value = {raw}")
-    except (ValueError, RecursionError):
-        return raw
-    return table["value"] if len(table) == 1 else raw
-
-
-def _grid(file: GridFile, registry: Registry, scale: Scale, name: str, asked: tuple[Any, Any, Any]) -> Grid:
-    sets, given_seeds, only = asked
-    resolver = Resolver(registry)
-    declared, seeds = _seeds(file, scale, given_seeds)
-    metrics = tuple(
-        looked_up("metric", raw, f"metrics[{index}]", resolver) for index, raw in enumerate(file.metrics)
-    )
+def _grid(  # noqa: PLR0913  (a file, where names are looked up, and what the command line asks)
+    file: GridFile, registry: Registry, name: str, *, scale: Scale, sets: Sequence[str], seeds: Seeds, only: Sequence[str]
+) -> Grid:
+    declared, run = _seeds(file, seeds)
     if not file.base and not file.changes:
-        return _without_runs(file, resolver, scale, name)
-    expansion = Expansion(file, resolver, seeds)
-    asked_claims = tuple(claims.claim(text, expansion, scale) for text in file.claims)
-    required = claims.seeds_required(asked_claims)
-    if len(declared) < required:
-        family = sum(1 for claim in asked_claims if claim.in_family)
-        problem = f"too few seeds for a family of {family} claims at the {scale} scale: {required} are needed"
-        key = "quick.seeds" if scale == "quick" and "seeds" in file.quick else "seeds"
-        raise GridError(problem, key=key, given=len(declared), allowed=f"{required} seeds or more")
+        return _without_runs(file, scale, name)
+    resolver = Resolver(registry)
+    expansion = Expansion(file, resolver, run)
+    measures = Measures(resolver, expansion.arms[0].config)
+    metrics = [measures.metric(raw, f"metrics[{index}]") for index, raw in enumerate(file.metrics)]
+    asked = tuple(claims.claim(text, expansion, scale) for text in file.claims)
+    _refuse_few(asked, len(declared), "quick.seeds" if scale == "quick" and "seeds" in file.quick else "seeds", scale)
     arms = expansion.arms
     added = checks.arms(arms, resolver) if file.checks else ()
     return Grid(
@@ -169,46 +105,55 @@ def _grid(file: GridFile, registry: Registry, scale: Scale, name: str, asked: tu
         title=file.title,
         question=file.question,
         scale=scale,
-        seeds=tuple(seeds),
+        seeds=tuple(run),
         declared_seeds=declared,
-        seeds_required=required,
+        seeds_required=claims.seeds_required(asked),
         axes=expansion.axes,
         arms=arms,
         checks=added,
-        claims=asked_claims,
-        metrics=tuple(dict.fromkeys((*metrics, *claims.metrics(asked_claims)))),
+        claims=asked,
+        metrics=tuple(dict.fromkeys((*metrics, *claims.metrics(asked)))),
         table_select=checks.table_select(arms[0].config, resolver),
         keep_weights=file.keep_weights,
-        size=_counted(_size(file, resolver, given_seeds), arms, len(added), len(seeds)),
+        size=counted(size(file, resolver, len(run)), arms, len(added), len(run)),
         digest=digest({"document": dict(file.document), "scale": scale, "sets": list(sets)}),
         document=file.document,
-        own_values=claims.own_values(asked_claims),
-        only=only,
+        own_values=claims.own_values(asked),
+        only=tuple(only),
         selected=_selected(arms, only),
     )
 
 
-def _without_runs(file: GridFile, resolver: Resolver, scale: Scale, name: str) -> Grid:
+def _refuse_few(asked: tuple[Claim, ...], declared: int, key: str, scale: str) -> None:
+    """Refuse a file whose own seeds cannot decide the claims that it asks."""
+    required = claims.seeds_required(asked)
+    if declared < required:
+        family = sum(1 for claim in asked if claim.in_family)
+        problem = f"too few seeds for a family of {family} at the {scale} scale: {required} are needed"
+        raise GridError(problem, key=key, given=declared, allowed=f"{required} seeds or more")
+
+
+def _without_runs(file: GridFile, scale: Scale, name: str) -> Grid:
     """Return a grid whose claims are answered by measured kernels: it has no arms and trains nothing."""
     if not file.claims or any(text.head.kind != "timing" for text in file.claims):
         problem = "is missing"
         raise GridError(problem, key="base", allowed="a table with dataset, model, optimizer, …, or experiment")
     found = tuple(claims.claim(text, None, scale) for text in file.claims)
-    del resolver
     return Grid(
         name, file.file, file.title, file.question, scale, (), (), 0, (), (), (), found, (), None,
         file.keep_weights, Size(()), digest({"document": dict(file.document), "scale": scale}), file.document,
     )  # fmt: skip
 
 
-def _seeds(file: GridFile, scale: Scale, given: Seeds) -> tuple[Sequence[int], Sequence[int]]:
+def _seeds(file: GridFile, given: Seeds) -> tuple[Sequence[int], Sequence[int]]:
     """Return the seeds of the file and those of this run."""
-    del scale
     declared = file.seeds
     if declared is None and file.base:
         problem = "is missing"
         raise GridError(problem, key="seeds", allowed="how many seeds, or a list of them")
-    run = declared if given is None else seed_list(given, "--seeds")
+    run = file.run_seeds or declared
+    if given is not None:
+        run = seed_list(given, "--seeds")
     return declared or (), run or ()
 
 
@@ -220,41 +165,3 @@ def _selected(arms: tuple[Arm, ...], only: Sequence[str]) -> frozenset[str]:
     return frozenset(
         arm.label for arm in arms if {arm.label, arm.change.label if arm.change else "baseline"} & set(only)
     )
-
-
-def _size(file: GridFile, resolver: Resolver, seeds: Seeds) -> Size:
-    draft = changes.base_draft(file.base, file.changes, resolver) if file.base or file.changes else {}
-    names = {key: written.value["name"] for key, written in draft.items() if key in NAMED_KEYS}
-    entries = [entry(text, names, resolver) for text in file.tune]
-    refuse_unequal(entries)
-    factors = []
-    if entries:
-        tuned = dict.fromkeys(path for text in file.tune for path in _paths(text.space))
-        factors.append(Factor(entries[0].count(), " & ".join(tuned)))
-    product, zipped, varied = (
-        axes.axes(getattr(file, kind), file.origin(kind), names, resolver.is_sequence)
-        for kind in ("product", "zip", "vary")
-    )
-    factors += [Factor(axis.count(), axis.path) for axis in product]
-    if zipped:
-        factors.append(Factor(axes.zipped(zipped), " & ".join(axis.path for axis in zipped)))
-    factors += [Factor(axis.count(), axis.path, plus_one=True) for axis in varied]
-    _, run = _seeds(file, "quick", seeds)
-    factors.append(Factor(len(run), "seed"))
-    exact = not file.exclude and not any(text.match is not None for text in file.tune)
-    trains = "experiment" not in draft and bool(draft)
-    kinds = (3 if entries else 2) if trains and file.checks else 0
-    return Size(tuple(factors), kinds * len(run), exact)
-
-
-def _counted(size: Size, arms: tuple[Arm, ...], checked: int, seeds: int) -> Size:
-    """Return the size with what exclusions and matches have left of the product."""
-    cells = sum(len(arm.rungs) or 1 for arm in arms) * seeds
-    return replace(size, checks=checked * seeds, counted=cells)
-
-
-def _paths(space: Mapping[str, Any]) -> Iterator[str]:
-    for path, _, _ in changes.flat(axes_table(space, ""), ""):
-        yield path
-
-

@@ -53,7 +53,8 @@ def read(record: Callable[..., Record], table: object, key: str = "", /, **deriv
             values[_attribute(record, name)] = cast(option, table[name], key)
         elif option.default is REQUIRED:
             problem = "is missing"
-            raise GridError(problem, key=f"{key}.{name}" if key else name, allowed=option.allowed)
+            allowed = "a table" if option.annotation is Any else option.allowed
+            raise GridError(problem, key=f"{key}.{name}" if key else name, allowed=allowed)
     return record(**values, **derived)
 
 

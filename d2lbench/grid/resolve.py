@@ -53,7 +53,7 @@ Draft: TypeAlias = Mapping[str, Written]
 
 def at_option(origin: str, option: str) -> str:
     """Return the key of an option within ``origin``, which may be that option's own key."""
-    stem = origin.partition("[")[0] if origin.endswith("]") else origin
+    stem = origin.rpartition("[")[0] if origin.endswith("]") else origin
     return origin if stem.endswith(f".{option}") else f"{origin}.{option}"
 
 

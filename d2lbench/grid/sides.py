@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 STAGES: Final[tuple[Stage, ...]] = ("tuned", "default", "trials")
 _MOST_LISTED: Final = 12
+_WORD: Final = re.compile(r"[A-Za-z0-9.-]+")
 
 
 @dataclass(frozen=True)
@@ -167,9 +169,9 @@ class Finder:
             allowed = "a selector that names what tells them apart"
             raise GridError(problem, key=side.key, given=side.raw, allowed=allowed)
         problem = "selects no arm"
-        wanted = shown(side.raw)
-        nearest = nearest_name(wanted, labels) or max(labels, key=lambda label: _words_shared(label, wanted))
-        raise GridError(problem, key=side.key, given=side.raw, allowed=_listed(labels), nearest=nearest)
+        raise GridError(
+            problem, key=side.key, given=side.raw, allowed=_listed(labels), nearest=_nearest(shown(side.raw), labels)
+        )
 
 
 def _selected(side: SideText, arm: Arm) -> bool:
@@ -194,5 +196,8 @@ def _listed(labels: list[str]) -> str:
     return "; ".join(labels[:_MOST_LISTED]) + more
 
 
-def _words_shared(label: str, wanted: str) -> int:
-    return sum(1 for word in label.replace("=", " ").replace("(", " ").split() if word.strip("),") in wanted)
+def _nearest(wanted: str, labels: list[str]) -> str | None:
+    """Return the label that looks most like what was wanted, or shares most words with it."""
+    shared = [sum(1 for word in _WORD.findall(label) if word in wanted) for label in labels]
+    best = max(shared, default=0)
+    return nearest_name(wanted, labels) or (labels[shared.index(best)] if best else None)

@@ -13,7 +13,7 @@ from d2lbench.grid import axes, changes, record, selectors
 from d2lbench.grid.file import axes_table
 from d2lbench.grid.model import Arm, Configuration, Rung, Setting
 from d2lbench.seeding import key_integer
-from d2lbench.spec import Component, Config, spelled
+from d2lbench.spec import Component, Config, canonical_json, spelled
 
 if TYPE_CHECKING:
     from d2lbench.grid.file import GridFile, TuneEntry
@@ -77,11 +77,7 @@ class Tuning:
             raise GridError(problem, key="tune", given=given, allowed="one entry for an arm")
         chosen = matching[0]
         self._refuse(arm, chosen)
-        found = self._drawn(arm, draft, chosen) if chosen.intervals else self._ladder(arm, draft, chosen)
-        if len({str(each.configs[0].identity) for each in found}) < len(found):
-            problem = f'two trials of the arm "{arm.label}" are the same'
-            raise GridError(problem, key=f"{chosen.key}.space", allowed="different values on a ladder")
-        return found
+        return self._drawn(arm, draft, chosen) if chosen.intervals else self._ladder(arm, draft, chosen)
 
     def _refuse(self, arm: Arm, chosen: _Entry) -> None:
         tuned = [axis.path for axis in chosen.ladders] + [path for path, _, _ in chosen.intervals]
@@ -104,6 +100,9 @@ class Tuning:
             steps = [(axis.path, *pair) for axis, pair in zip(chosen.ladders, point, strict=True)]
             settings, config = self._trial(arm, draft, steps)
             found.append(Rung(settings, (config,), (), ", ".join(setting.label for setting in settings)))
+        if len({canonical_json(each.configs[0].identity) for each in found}) < len(found):
+            problem = f'two trials of the arm "{arm.label}" are the same'
+            raise GridError(problem, key=f"{chosen.key}.space", allowed="different values on a ladder")
         return tuple(found)
 
     def _drawn(self, arm: Arm, draft: Draft, chosen: _Entry) -> tuple[Rung, ...]:

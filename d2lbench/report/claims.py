@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from d2lbench.report.dots import Lane, draw_claim
 from d2lbench.report.escape import stem
-from d2lbench.report.format import NOTHING, TIMES, Unit, fixed, number, p_value, sentence, share
+from d2lbench.report.format import NOTHING, TIMES, Unit, exact, fixed, number, p_value, sentence, share
 from d2lbench.report.spark import Spark, spark
 from d2lbench.report.words import EXACT, KINDS, ORIGINS, Verdict, verdict
 
@@ -140,6 +140,8 @@ def _headline_effect(claim: ClaimView, deciding: PartResult | None) -> tuple[str
     if judgement.share is not None:
         bounds = f"{share(judgement.share.low)}, {share(judgement.share.high)}"
         return f"{share(judgement.share.estimate)} of seeds", bounds
+    if claim.kind == "count" and claim.found is not None:
+        return exact(claim.found), NOTHING
     if judgement.deviation is not None:
         return f"deviation {number(judgement.deviation)}", NOTHING
     return NOTHING, NOTHING
@@ -183,9 +185,18 @@ def _facts(claim: ClaimView) -> Facts:
         facts.append(("Corrected over the whole suite", claim.suite_word))
     if judgement.word == "unclear":
         facts.append(("What would decide", _what_would_decide(claim)))
+    if claim.found is not None:
+        facts.append(("Found", _with_unit(claim.found, claim.unit)))
+    if claim.stated is not None:
+        word = "Predicted" if claim.kind == "demonstration" else "Stated"
+        facts.append((word, _with_unit(claim.stated, claim.unit)))
     if judgement.deviation is not None:
         facts.append(("Largest deviation", number(judgement.deviation)))
     return tuple((name, value) for name, value in facts if value)
+
+
+def _with_unit(value: float, unit: str) -> str:
+    return f"{exact(value)} {unit}".strip()
 
 
 def _what_would_decide(claim: ClaimView) -> str:

@@ -204,4 +204,4 @@ def spread_apart(places: Sequence[float], gap: float) -> list[float]:
 def _alt(panel: Panel, curves: Sequence[Curve], caption: str) -> str:
     ends = "; ".join(f"{label(curve.label, 40)} ends at {number(_end(curve))}" for curve in curves[:READABLE])
     told = ends or "no finished runs"
-    return f"{panel.title}: {panel.y_label} over {panel.x_label}. {told}. {caption}".strip()
+    return f"{panel.title + ': ' if panel.title else ''}{panel.y_label} over {panel.x_label}. {told}. {caption}".strip()

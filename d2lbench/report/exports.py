@@ -20,7 +20,8 @@ Row = dict[str, Any]
 CLAIM_COLUMNS = (
     "grid", "claim", "kind", "origin", "scale", "statement", "source", "metric", "statistic", "unit", "as_ratio",
     "word", "verdict", "reason", "claim_p", "claim_p_holm", "family_size", "at_half_margin", "at_double_margin",
-    "seeds_to_decide", "suite_word", "after_data", "exploratory", "deviation", "share", "part", "label", "first",
+    "seeds_to_decide", "suite_word", "after_data", "exploratory", "found", "stated", "deviation",
+    "share", "part", "label", "first",
     "second", "relation", "margin", "n", "estimate", "low_95", "high_95", "corrected_level", "low_corrected",
     "high_corrected", "p", "p_against", "test", "exact", "interquartile_mean", "hodges_lehmann", "fragile",
     "probability_of_winning", "no_variation", "correlation", "edge_share", "settled", "on_such_data_low",
@@ -81,6 +82,8 @@ def _claim_rows(claim: ClaimView) -> list[Row]:
         "suite_word": claim.suite_word,
         "after_data": claim.after_data,
         "exploratory": claim.exploratory,
+        "found": claim.found,
+        "stated": claim.stated,
         "deviation": judgement.deviation,
         "share": judgement.share.estimate if judgement.share is not None else None,
         "margin": claim.margin,

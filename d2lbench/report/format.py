@@ -13,6 +13,7 @@ POINTS: Final = 100.0  # of a share
 AS_PERCENT_BELOW: Final = math.log(2)  # "+7.3 %" reads well up to a doubling, a factor from there on
 PLAIN_UP_TO, PLAIN_FROM = 1e5, 1e-4
 MOST_DECIMALS: Final = 6
+EXACT_UP_TO: Final = 1e15
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -48,6 +49,15 @@ def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
     text = fixed(rounded, decimals, signed=signed)
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def exact(value: float) -> str:
+    """Return every digit of a whole number, three of any other: counts are not rounded."""
+    return (
+        fixed(value, 0)
+        if math.isfinite(value) and value == round(value) and abs(value) < EXACT_UP_TO
+        else number(value)
+    )
 
 
 def p_value(p: float | None) -> str:
@@ -204,7 +214,7 @@ def _decimals(estimate: float, low: float, high: float) -> int | None:
     half = (high - low) / 2
     known = math.isfinite(half) and half > 0
     size = half if known else abs(estimate)
-    if size == 0:
+    if size == 0 or math.isinf(size):
         return 0
     largest = max((abs(value) for value in (estimate, low, high) if math.isfinite(value)), default=size)
     decimals = (1 if known else 2) - math.floor(math.log10(size))

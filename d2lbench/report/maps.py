@@ -36,7 +36,7 @@ def draw_map(heat: HeatMap, name: str, caption: str = "") -> Drawn:
     else:
         axes.text(0.5, 0.5, "no finished runs", transform=axes.transAxes, ha="center", color=SOFT)
     axes.grid(visible=False)
-    name_figure(figure, f"{heat.title}: {heat.metric}" if heat.metric else heat.title)
+    name_figure(figure, _name(heat))
     axes.set_xlabel(label(heat.column_axis, 60))
     axes.set_ylabel(label(heat.row_axis, 40))
     return finish(figure, name, _alt(heat, caption))
@@ -71,6 +71,10 @@ def _name_cells(axes: Axes, rows: list[str], columns: list[str], *, slanted: boo
     axes.tick_params(length=0)
 
 
+def _name(heat: HeatMap) -> str:
+    return ": ".join(text for text in (heat.title, heat.metric) if text)
+
+
 def _alt(heat: HeatMap, caption: str) -> str:
     finite = [
         (value, row, column)
@@ -79,9 +83,9 @@ def _alt(heat: HeatMap, caption: str) -> str:
         if math.isfinite(value)
     ]
     if not finite:
-        return f"{heat.title}: no finished runs. {caption}".strip()
+        return f"{_name(heat)}: no finished runs. {caption}".strip()
     low, high = min(finite), max(finite)
     return (
-        f"{heat.title}: {heat.metric} by {heat.row_axis} and {heat.column_axis}, from {cell_text(low[0], heat.unit)}"
+        f"{_name(heat)} by {heat.row_axis} and {heat.column_axis}, from {cell_text(low[0], heat.unit)}"
         f" at {low[1]}, {low[2]} to {cell_text(high[0], heat.unit)} at {high[1]}, {high[2]}. {caption}"
     ).strip()

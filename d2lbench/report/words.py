@@ -111,7 +111,7 @@ def caveats(report: Report) -> tuple[str, ...]:
     lines = []
     if late:
         verb = "was" if late == 1 else "were"
-        lines.append(f"{late} of these {verb} first stated after data of the grid had been seen: marked \"after data\".")
+        lines.append(f'{late} of these {verb} first stated after data of the grid had been seen: marked "after data".')
     if exploratory:
         lines.append(f"{counted(exploratory, 'exploratory claim')} shown below but not counted here.")
     return tuple(lines)

@@ -21,7 +21,7 @@ FIFTY_STEPS = {
 
 
 @pytest.mark.parametrize(("budget", "tolerance"), [(ONE_STEP, 1e-12), (FIFTY_STEPS, 1e-9)], ids=["1", "50"])
-def test_an_optimizer_equals_its_twin_in_torch_optim(
+def test_an_optimizer_equals_its_twin_in_torch_optim(  # noqa: PLR0913, PLR0917  (fixtures)
     any_optimizer, budget, tolerance, make_cell, by_the_book, stacked_run, difference
 ):
     cells = [make_cell(seed, optimizer=any_optimizer, **budget) for seed in (3, 4)]
@@ -86,10 +86,10 @@ def test_forward_and_gradient_equal_vmap_over_the_module(make_cell, fresh_module
     x, y = training.feed.gather(training.feed.rows["train"][:, :20])
     network = fresh_module(cells[0])
     stacked = {}
-    for layer, W, b in zip(
+    for layer, w, b in zip(
         linears(model_of(cells[0].config)), training.parameters.weights, training.parameters.biases, strict=True
     ):
-        stacked[f"{layer.path}.weight"], stacked[f"{layer.path}.bias"] = W.detach().mT, b.detach()
+        stacked[f"{layer.path}.weight"], stacked[f"{layer.path}.bias"] = w.detach().mT, b.detach()
 
     def loss(numbers, x, y):
         outputs = torch.func.functional_call(network, numbers, (x,))
@@ -104,3 +104,12 @@ def test_forward_and_gradient_equal_vmap_over_the_module(make_cell, fresh_module
     expected += [g for name, g in gradients.items() if name.endswith("bias")]
     for g, oracle in zip(by_leaf, expected, strict=True):
         torch.testing.assert_close(g, oracle, rtol=1e-12, atol=1e-14)
+
+
+def test_a_model_equals_its_module(any_model, make_cell, by_the_book, stacked_run, difference):
+    cells = [make_cell(seed, model=any_model) for seed in (0, 1)]
+    found = stacked_run(cells)
+    for cell in cells:
+        row, outcome = found[cell.id]
+        assert difference(row, by_the_book(cell).block()) <= 1e-12
+        assert outcome.status == "done"

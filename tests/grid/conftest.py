@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import pytest
+from annotated_types import Ge
 
 from d2lbench import catalogue
 from d2lbench.grid import load
+from d2lbench.registry import Registry
 
 BASE = {
     "dataset": '"digits"',
@@ -52,3 +56,19 @@ def loaded(registry):
         return load(text, registry, scale=scale, sets=sets, seeds=seeds, only=only, file="grid.toml")
 
     return loads
+
+
+@pytest.fixture(scope="session")
+def with_experiment(registry):
+    """Return a registry that has a toy experiment, too; the shared one stays as it is."""
+    own = Registry()
+    for kind in registry.kinds():
+        for entry in registry.entries(kind):
+            own.register(kind, entry.name, **entry.traits)(entry.factory)
+
+    @own.register("experiment", "toy", metrics={"deviation": {"as_": "difference", "margins": {"quick": 0.1}}})
+    def toy(seed: int, /, *, factors: Annotated[int, Ge(1)], size: int = 4) -> dict[str, float]:
+        """Nothing."""
+        return {"deviation": float(seed + factors + size)}
+
+    return own

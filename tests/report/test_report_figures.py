@@ -3,6 +3,7 @@
 import math
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 
@@ -18,8 +19,12 @@ SVG = "{http://www.w3.org/2000/svg}"
 MINUS = "\N{MINUS SIGN}"
 
 
+def parsed(drawn):
+    return ET.fromstring(drawn.file)  # noqa: S314  (our own figure)
+
+
 def texts(drawn):
-    return [element.text for element in ET.fromstring(drawn.file).iter(f"{SVG}text")]
+    return [element.text for element in parsed(drawn).iter(f"{SVG}text")]
 
 
 def draw(function, *arguments, **more):
@@ -28,20 +33,37 @@ def draw(function, *arguments, **more):
 
 
 def heat(values, **more):
-    given = {"title": "Accuracy", "row_axis": "init", "column_axis": "depth", "rows": ("a", "b"), "columns": ("1", "2", "4")}
+    given = {
+        "title": "Accuracy",
+        "row_axis": "init",
+        "column_axis": "depth",
+        "rows": ("a", "b"),
+        "columns": ("1", "2", "4"),
+    }
     return HeatMap(**(given | more), values=values, metric="test accuracy", unit="share")
 
 
 def test_a_heat_map_holds_its_numbers_row_by_row():
     drawn = draw(draw_map, heat(((0.9, 0.85, 0.1), (0.7, math.nan, 0.333))), "map")
-    assert [text for text in texts(drawn) if text in {"90.0", "85.0", "10.0", "70.0", "33.3"}] == ["90.0", "85.0", "10.0", "70.0", "33.3"]
+    assert [text for text in texts(drawn) if text in {"90.0", "85.0", "10.0", "70.0", "33.3"}] == [
+        "90.0",
+        "85.0",
+        "10.0",
+        "70.0",
+        "33.3",
+    ]
     assert "\N{EN DASH}" in texts(drawn)
     assert {"a", "b", "1", "2", "4", "init", "depth"} <= set(texts(drawn))
 
 
 @pytest.mark.parametrize(
     ("rows", "columns", "values"),
-    [((), (), ()), (("a",), ("x",), ((math.nan,),)), (("a",), ("x",), ((math.inf,),)), (("a",), ("x", "y"), ((0.5, 0.5),))],
+    [
+        ((), (), ()),
+        (("a",), ("x",), ((math.nan,),)),
+        (("a",), ("x",), ((math.inf,),)),
+        (("a",), ("x", "y"), ((0.5, 0.5),)),
+    ],
 )
 def test_a_heat_map_of_nothing_or_of_one_value_is_drawn(rows, columns, values):
     assert draw(draw_map, heat(values, rows=rows, columns=columns), "map").body
@@ -58,7 +80,15 @@ def test_beyond_twelve_curves_the_baseline_and_the_extremes_are_named(make):
     arms = tuple(f"arm {i:02}" for i in range(30))
     panel = make["panels"](1, arms)[0]
     said = texts(draw(draw_panel, panel, "p", colour_map(arms)))
-    assert [text for text in said if text.startswith("arm")] == ["arm 01", "arm 02", "arm 03", "arm 27", "arm 28", "arm 29", "arm 00"]
+    assert [text for text in said if text.startswith("arm")] == [
+        "arm 01",
+        "arm 02",
+        "arm 03",
+        "arm 27",
+        "arm 28",
+        "arm 29",
+        "arm 00",
+    ]
     assert "23 more in grey" in said
 
 
@@ -88,7 +118,7 @@ def test_a_panel_without_usable_numbers_says_so_or_is_drawn(mean):
 def test_a_claims_figure_has_a_dot_for_each_seed_and_its_colour(make):
     claim = make["claims"]("g", [make["spec"]("c", "Adam wins", 0.02, 0.004)])[0]
     drawn = draw(claim_page, claim).figure
-    dots = [element for element in ET.fromstring(drawn.file).iter(f"{SVG}use") if "opacity" in element.get("style", "")]
+    dots = [element for element in parsed(drawn).iter(f"{SVG}use") if "opacity" in element.get("style", "")]
     assert len(dots) == 12
     assert VERDICT_COLOURS["supported"] in drawn.body
     assert "difference, seed by seed (points)" in texts(drawn)
@@ -107,7 +137,9 @@ def test_a_composite_has_a_row_for_each_part(make):
 def test_strange_differences_are_drawn(make, values, as_ratio):
     made = make["spec"]("c", "Odd", 0.0, 0.0, margin=0.0, seeds=tuple(range(len(values))))
     claim = make["claims"]("g", [made])[0]
-    seeds = tuple(make["replace"](seed, difference=value) for seed, value in zip(claim.parts[0].seeds, values, strict=True))
+    seeds = tuple(
+        make["replace"](seed, difference=value) for seed, value in zip(claim.parts[0].seeds, values, strict=True)
+    )
     claim = make["replace"](claim, parts=(make["replace"](claim.parts[0], seeds=seeds),), as_ratio=as_ratio)
     assert draw(claim_page, claim).figure.body
 
@@ -126,7 +158,7 @@ def test_log_ticks_are_plain_near_one_and_powers_far_away():
 
 def test_labels_are_moved_apart_inside_the_axes_and_keep_their_order():
     moved = spread_apart([0.5, 0.5, 0.5, 0.98, 1.0], 0.1)
-    gaps = [b - a for a, b in zip(moved, moved[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(moved)]
     assert min(gaps) > 0.0999
     assert min(moved) >= 0
     assert max(moved) <= 1

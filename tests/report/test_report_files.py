@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -86,11 +87,23 @@ def test_the_headline_counts_questions_only(whole, written):
 def test_a_claim_shows_what_a_reader_needs(page):
     said = " ".join(" ".join(page.said).split())
     for thing in (
-        "Holm p", "Probability of winning", "Interquartile mean", "Hodges-Lehmann", "Corrected interval (99.38 %)", "At ½",
-        "Correlation of the sides", "Picks on the ladder's edge", "Change over the last tenth", "On such data", "after data",
-        "exploratory", "fragile", "Corrected over the whole suite", "What would decide", "majority class", "sign test",
+        "Holm p", "Probability of winning", "Interquartile mean", "Hodges-Lehmann", "Corrected interval (99.38 %)",
+        "At ½", "Correlation of the sides", "Picks on the ladder's edge", "Change over the last tenth", "On such data",
+        "after data", "exploratory", "fragile", "Corrected over the whole suite", "What would decide", "majority class", "sign test",
     ):  # fmt: skip
         assert thing in said, thing
+
+
+def test_a_count_stands_beside_the_stated_one_with_every_digit(make, tmp_path):
+    evidence = {"values": (9098.0,), "stated": 9100.0}
+    view = {"found": 9098.0, "stated": 9100.0}
+    given = make["spec"](
+        "n", "It has 9,100 parameters", 0, 0, kind="count", unit="parameters", evidence=evidence, view=view
+    )
+    write_report(make["report"](make["section"]("n", "Counts", [given], figures=())), tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "✗ **fails**" in text
+    assert "- Found: 9,098 parameters\n- Stated: 9,100 parameters\n" in text
 
 
 def test_every_link_and_image_resolves(written, page):
@@ -109,7 +122,9 @@ def test_every_link_and_image_resolves(written, page):
 
 def test_the_page_asks_for_nothing_and_says_so(written, page):
     policy = [given["content"] for tag, given in page.tags if tag == "meta" and "http-equiv" in given]
-    assert policy == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"]
+    assert policy == [
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    ]
     text = (written / "report.html").read_text(encoding="utf-8")
     assert "http://" not in text
     assert "https://" not in text
@@ -135,8 +150,8 @@ def test_the_same_report_gives_the_same_bytes_in_another_process(whole, small, w
         "r = m.report(m.section('small', 'A small grid', [m.spec('only', 'Adam beats SGD', 0.02, 0.005)], figures=()));"
         "sys.stdout.buffer.write(''.join(contents(r).values()).encode())"
     )
-    other = subprocess.run(
-        [sys.executable, "-c", code, os.path.join(os.path.dirname(__file__), "conftest.py")], capture_output=True, check=True,
+    other = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code, str(Path(__file__).parent / "conftest.py")], capture_output=True, check=True,
         env={**os.environ, "PYTHONHASHSEED": "12345", "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     assert other.stdout == "".join(contents(small).values()).encode()
@@ -184,7 +199,14 @@ def test_a_new_report_replaces_the_old_one_and_its_figures(whole, small, tmp_pat
     write_report(small, tmp_path)
     assert len(list((tmp_path / "figures").iterdir())) == 2
     assert kept.exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["claims.csv", "figures", "recompute.py", "report.html", "report.md", "seeds.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "claims.csv",
+        "figures",
+        "recompute.py",
+        "report.html",
+        "report.md",
+        "seeds.csv",
+    ]
 
 
 def test_a_crash_while_writing_leaves_the_old_report(small, tmp_path, monkeypatch):
@@ -263,5 +285,9 @@ def test_terminal_columns_are_aligned(whole):
 
 
 def test_importing_the_report_costs_neither_matplotlib_nor_torch():
-    code = "import sys, d2lbench.report; sys.exit(bool({'torch', 'matplotlib', 'seaborn', 'pandas'} & set(sys.modules)))"
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    code = (
+        "import sys, d2lbench.report; sys.exit(bool({'torch', 'matplotlib', 'seaborn', 'pandas'} & set(sys.modules)))"
+    )
+    subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )

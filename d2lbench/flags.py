@@ -1,0 +1,65 @@
+"""The flags that commands share: one place for their names, their help, and the environment variables behind them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+STORE = Path(".d2lbench/store.sqlite")
+REPORT = Path(".d2lbench/report")
+
+
+class Scale(StrEnum):
+    """The two sizes of a grid."""
+
+    quick = "quick"
+    full = "full"
+
+
+class Device(StrEnum):
+    """Where training runs."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Format(StrEnum):
+    """What `export` writes."""
+
+    csv = "csv"
+    json = "json"
+
+
+Grids = Annotated[
+    list[str] | None, typer.Argument(metavar="GRID", help="Names of grids or paths of grid files. Default: all.")
+]
+ScaleFlag = Annotated[Scale, typer.Option("--scale", help="quick: embedded data, minutes. full: Fashion-MNIST.")]
+StoreFlag = Annotated[
+    Path, typer.Option("--store", envvar="D2LBENCH_STORE", help="The file that holds every run.", show_default=True)
+]
+DeviceFlag = Annotated[Device, typer.Option("--device", envvar="D2LBENCH_DEVICE", help="Where training runs.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the grid: --set epochs=3. May be repeated."),
+]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Run seeds 0 to N-1 instead of the grid's own.")]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="ARM", help="Only this arm, as `show` prints it. May be repeated."),
+]
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", metavar="FILE", help="Python file that registers things of its own.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="Folder of the report.")]
+OutputFile = Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: print.")]
+Form = Annotated[Format, typer.Option("--format", help="What to write.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Worker processes. Default: one a core.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and stop.")]
+NoReport = Annotated[bool, typer.Option("--no-report", help="Train only.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before more than 10,000 cells.")]
+Kind = Annotated[str | None, typer.Argument(help="grids, or a kind: optimizers, datasets, metrics, …")]
+GridOrCell = Annotated[str, typer.Argument(metavar="NAME", help="A grid, or the first digits of a cell's identity.")]
