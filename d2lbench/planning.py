@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from d2lbench.grid.model import Grid
+    from d2lbench.store import Store
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,26 @@ def plan_works(grids: Sequence[Grid], finished: Mapping[str, frozenset[str]], de
 def optional_series(grid: Grid, registry: Registry = REGISTRY) -> frozenset[str]:
     """Return the series that only some grids record because a claim or the key ``metrics`` asks for them."""
     asked = [part.metric for claim in grid.claims for part in claim.parts] + list(grid.metrics)
+    known = registry.names("metric")  # an experiment returns metrics of its own
+    entries = ((registry.get("metric", metric.name), metric) for metric in asked if metric.name in known)
     return frozenset(
         series
-        for metric in asked
-        if (entry := registry.get("metric", metric.name)).trait("optional")
+        for entry, metric in entries
+        if entry.trait("optional")
         for series in entry.trait("columns")(dict(metric.options))
+    )
+
+
+def note_claims(grids: Sequence[Grid], store: Store, environment: str) -> None:
+    """Write down the moment each claim is first seen, and whether data that answer it were there before it."""
+    finished = store.finished(environment)
+    store.see_claims(
+        [
+            (grid.name, grid.scale, claim.id, claim.digest, has_data)
+            for grid in grids
+            for has_data in [any(cell.id in finished for cell in grid.cells())]
+            for claim in grid.claims
+        ]
     )
 
 

@@ -66,11 +66,11 @@ def run(request: Request, *, report: bool = True, confirm: Callable[[str], bool]
     """
     _refuse_missing_device(request.device)
     session = Session(request, confirm)
-    from d2lbench.analysis import assemble
+    from d2lbench.planning import note_claims
     from d2lbench.runner import Runner
 
     with session.open_store(create=True) as store:
-        assemble.note_claims(session.grids, store, session.environment)
+        note_claims(session.grids, store, session.environment)
         jobs = request.jobs or (1 if request.device == "cuda" else _cores())
         summary = Runner(store, request.device, jobs, request.plugins).run(session.grids)
         if not report:

@@ -62,6 +62,9 @@ def check(value: Any, key: str = "", depth: int = 0) -> None:
         raise GridError(problem, key=key, allowed=f"{DEEPEST} levels")
     if isinstance(value, dict):
         for name, item in value.items():
+            if not name.isprintable():
+                problem = "is not a key"
+                raise GridError(problem, key=key, given=name, allowed="printable characters")
             check(item, f"{key}.{name}" if key else name, depth + 1)
     elif isinstance(value, list):
         for index, item in enumerate(value):

@@ -51,9 +51,7 @@ class Expansion:
         refuse_conflicts([*product, *zipped], varied)
         zipped_length(zipped)
         self._product, self._zip, self._vary = product, zipped, varied
-        self._exclude = [
-            selectors.parse(raw, f"exclude[{index}]", resolver) for index, raw in enumerate(file.exclude)
-        ]
+        self._exclude = [selectors.parse(raw, f"exclude[{index}]", resolver) for index, raw in enumerate(file.exclude)]
         self._when = [
             (selectors.parse(entry.match, f"{entry.key}.match", resolver), _changes(entry.set, f"{entry.key}.set"))
             for entry in file.when

@@ -86,7 +86,14 @@ def _text(source: str | Path, file: str) -> tuple[str, str, str]:
 
 
 def _grid(  # noqa: PLR0913  (a file, where names are looked up, and what the command line asks)
-    file: GridFile, registry: Registry, name: str, *, scale: Scale, sets: Sequence[str], seeds: Seeds, only: Sequence[str]
+    file: GridFile,
+    registry: Registry,
+    name: str,
+    *,
+    scale: Scale,
+    sets: Sequence[str],
+    seeds: Seeds,
+    only: Sequence[str],
 ) -> Grid:
     declared, run = _seeds(file, seeds)
     if not file.base and not file.changes:

@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from d2lbench.errors import GridError, UsageError, nearest_name
+from d2lbench.errors import GridError, UsageError, nearest_name, shown
 from d2lbench.grid import document, record
 from d2lbench.grid.file import BASE_KEYS, QUICK_KEYS, GridFile, TopLevel, section, seed_list
 
@@ -41,8 +41,8 @@ def at_scale(file: GridFile, scale: Scale, sets: Sequence[str]) -> GridFile:
 def _set(file: GridFile, text: str) -> GridFile:
     key, equals, raw = text.partition("=")
     key = ".".join(part.strip().strip('"') for part in key.split("."))
-    if not equals or not all(key.split(".")):
-        problem = f'--set "{text}": expected key=value, as in --set optimizer.lr=0.1'
+    if not equals or not all(key.split(".")) or not key.isprintable():
+        problem = f'--set {shown(text)}: expected key=value, as in --set optimizer.lr=0.1'
         raise UsageError(problem)
     value, origin = _value(raw.strip()), f"--set {key}"
     document.check(value, origin)

@@ -150,9 +150,7 @@ class PartReader:
             found.append(Comparison(label, relation, sign, one, other))
         return tuple(found)
 
-    def _side(
-        self, finder: sides.Finder, side: SideText, other: SideText, group: list[Context], along: Along
-    ) -> Side:
+    def _side(self, finder: sides.Finder, side: SideText, other: SideText, group: list[Context], along: Along) -> Side:
         points = finder.points(side, other, group, self.text.over if along in ("contexts", "arms") else "")
         if self.axis.is_numeric:
             points = tuple(sorted(points, key=lambda point: point.position))

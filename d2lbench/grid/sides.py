@@ -101,9 +101,7 @@ class Finder:
         kept = [axis for axis in self._axes if over not in axis.paths and not any(side.names(axis) for side in sides)]
         groups: dict[tuple[Setting, ...], list[Context]] = {}
         for context in self._contexts:
-            shared = tuple(
-                setting for setting in context.settings if any(setting.path in axis.paths for axis in kept)
-            )
+            shared = tuple(setting for setting in context.settings if any(setting.path in axis.paths for axis in kept))
             groups.setdefault(shared, []).append(context)
         return groups
 
@@ -127,9 +125,7 @@ class Finder:
 
     def _is_base(self, context: Context, axis: Axis) -> bool:
         base = self._expansion.base_view
-        return all(
-            selectors.value_at(context.view, path) == selectors.value_at(base, path) for path in axis.paths
-        )
+        return all(selectors.value_at(context.view, path) == selectors.value_at(base, path) for path in axis.paths)
 
     def _along_arms(self, side: SideText, contexts: list[Context], over: str) -> tuple[Point, ...]:
         """Return the baseline and every value of a key of ``vary``."""
@@ -141,9 +137,7 @@ class Finder:
             problem = f'selects arms, but a side over "{over}" has all of them'
             allowed = 'keys of product or zip, "baseline", a stage'
             raise GridError(problem, key=side.key, given=side.raw, allowed=allowed)
-        matching = [
-            context for context in contexts if side.selector is None or side.selector.matches(context.view)
-        ]
+        matching = [context for context in contexts if side.selector is None or side.selector.matches(context.view)]
         if len(matching) != 1:
             self._refuse(side, [context.arms[0] for context in matching], contexts)
         arms = [arm for arm in matching[0].arms if arm.change is None or arm.change.path == over]

@@ -58,5 +58,3 @@ def counted(size: Size, arms: tuple[Arm, ...], checked: int, seeds: int) -> Size
 def _paths(space: Mapping[str, Any]) -> Iterator[str]:
     for path, _, _ in changes.flat(axes_table(space, ""), ""):
         yield path
-
-

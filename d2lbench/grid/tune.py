@@ -136,9 +136,7 @@ class Tuning:
         options = self._resolver.registry.get(kind, draft[kind].value["name"]).options
         return option not in options or options[option].is_float
 
-    def _trial(
-        self, arm: Arm, draft: Draft, steps: list[changes.Change]
-    ) -> tuple[tuple[Setting, ...], Configuration]:
+    def _trial(self, arm: Arm, draft: Draft, steps: list[changes.Change]) -> tuple[tuple[Setting, ...], Configuration]:
         for path, raw, origin in changes.components_first(steps):
             draft = changes.changed(draft, path, raw, origin, self._resolver)
         view = self._resolver.lenient(draft)

@@ -5,20 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from d2lbench.report.dots import Lane, draw_claim
+from d2lbench.report.dots import Lane, compared, draw_claim
 from d2lbench.report.escape import stem
-from d2lbench.report.format import NOTHING, TIMES, Unit, exact, fixed, number, p_value, sentence, share
+from d2lbench.report.facts import Facts, claim_facts, design_facts, result_facts, unit_of
+from d2lbench.report.format import (
+    NOTHING,
+    Unit,
+    exact,
+    number,
+    p_value,
+    sentence,
+    share,
+)
 from d2lbench.report.spark import Spark, spark
-from d2lbench.report.words import EXACT, KINDS, ORIGINS, Verdict, verdict
+from d2lbench.report.words import KINDS, ORIGINS, Verdict, verdict
 
 if TYPE_CHECKING:
     from d2lbench.analysis.model import ClaimView, PartView
     from d2lbench.analysis.statistics import PartResult
     from d2lbench.report.style import Drawn
 
-WORTH_MENTIONING: Final = 0.1  # share of picks on the ladder's edge above which nothing is concluded
 
-Facts = tuple[tuple[str, str], ...]
+ERROR_BUDGET: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,7 @@ def claim_words(claim: ClaimView) -> ClaimPage:
     deciding = _deciding(claim)
     effect, interval = _headline_effect(claim, deciding)
     several = len(judgement.parts) > 1
+    rank = "worst" if judgement.word == "refuted" else "weakest"
     return ClaimPage(
         anchor=stem("claim", claim.grid, claim.id),
         id=claim.id,
@@ -101,13 +110,13 @@ def claim_words(claim: ClaimView) -> ClaimPage:
         source=claim.source,
         verdict=verdict(judgement.word, "" if judgement.word == "not run" else judgement.shown),
         reason=sentence(judgement.reason),
-        effect=f"{effect} (weakest of {len(judgement.parts)})" if several and deciding else effect,
+        effect=f"{effect} ({rank} of {len(judgement.parts)})" if several and deciding else effect,
         interval=interval,
         n=str(deciding.n) if deciding else _count_of_seeds(claim),
-        p=NOTHING if judgement.word == "not run" else p_value(judgement.p_holm),
+        p=_corrected_p(claim, deciding),
         spark=spark(deciding) if deciding else None,
         marks=_marks(claim),
-        facts=_facts(claim),
+        facts=claim_facts(claim),
         parts=tuple(_part_page(claim, lane) for lane in _lanes(claim)),
         figure=None,
     )
@@ -132,10 +141,20 @@ def _deciding(claim: ClaimView) -> PartResult | None:
     return max(parts, key=lambda part: part.p)
 
 
+def _corrected_p(claim: ClaimView, deciding: PartResult | None) -> str:
+    """Return the p behind the verdict: Holm's, or Bonferroni's against the statement where it is refuted."""
+    if deciding is None:
+        return NOTHING
+    if claim.judgement.word != "refuted":
+        return p_value(claim.judgement.p_holm)
+    tests = round(ERROR_BUDGET / (1 - deciding.interval_corrected.level))  # claims of the grid, times parts
+    return f"{p_value(min(1.0, tests * deciding.p_against))} against"
+
+
 def _headline_effect(claim: ClaimView, deciding: PartResult | None) -> tuple[str, str]:
     judgement = claim.judgement
     if deciding is not None:
-        told = _unit(claim).effect(deciding.estimate, deciding.interval95.low, deciding.interval95.high)
+        told = unit_of(claim, deciding).effect(deciding.estimate, deciding.interval95.low, deciding.interval95.high)
         return told.estimate, told.interval
     if judgement.share is not None:
         bounds = f"{share(judgement.share.low)}, {share(judgement.share.high)}"
@@ -145,10 +164,6 @@ def _headline_effect(claim: ClaimView, deciding: PartResult | None) -> tuple[str
     if judgement.deviation is not None:
         return f"deviation {number(judgement.deviation)}", NOTHING
     return NOTHING, NOTHING
-
-
-def _unit(claim: ClaimView) -> Unit:
-    return Unit(claim.unit, claim.as_ratio)
 
 
 def _count_of_seeds(claim: ClaimView) -> str:
@@ -168,104 +183,21 @@ def _marks(claim: ClaimView) -> tuple[tuple[str, str], ...]:
     return tuple(marks)
 
 
-def _facts(claim: ClaimView) -> Facts:
-    judgement = claim.judgement
-    facts = [("Metric", claim.metric), ("One number per seed", claim.statistic)]
-    if claim.kind not in EXACT:
-        reason = f" ({claim.margin_reason})" if claim.margin_reason else ""
-        facts.append(("Margin", f"{_unit(claim).margin(claim.margin)}{reason}"))
-    if judgement.p is not None and judgement.word != "not run":
-        facts.append(("p", p_value(judgement.p)))
-        m = judgement.family_size or claim.family_size
-        facts.append(("Holm p", f"{p_value(judgement.p_holm)} (among {m} {'claim' if m == 1 else 'claims'})"))
-    if judgement.at_half_margin and judgement.at_double_margin and judgement.word != "not run":
-        words = f"{judgement.at_half_margin} · {judgement.word} · {judgement.at_double_margin}"
-        facts.append((f"At ½ · 1 · 2 {TIMES} margin", words))
-    if claim.suite_word:
-        facts.append(("Corrected over the whole suite", claim.suite_word))
-    if judgement.word == "unclear":
-        facts.append(("What would decide", _what_would_decide(claim)))
-    if claim.found is not None:
-        facts.append(("Found", _with_unit(claim.found, claim.unit)))
-    if claim.stated is not None:
-        word = "Predicted" if claim.kind == "demonstration" else "Stated"
-        facts.append((word, _with_unit(claim.stated, claim.unit)))
-    if judgement.deviation is not None:
-        facts.append(("Largest deviation", number(judgement.deviation)))
-    return tuple((name, value) for name, value in facts if value)
-
-
-def _with_unit(value: float, unit: str) -> str:
-    return f"{exact(value)} {unit}".strip()
-
-
-def _what_would_decide(claim: ClaimView) -> str:
-    judgement = claim.judgement
-    if judgement.seeds_to_decide is not None:
-        return f"noise: about {judgement.seeds_to_decide:,} seeds"
-    return {
-        "near margin": "nothing affordable: the effect lies near the margin",
-        "edge": "a longer ladder: the best settings lie at its end",
-        "fragile": "more seeds, and a look at the outlying ones",
-    }.get(judgement.cause or "", "")
-
-
 def _part_page(claim: ClaimView, lane: Lane) -> PartPage:
-    unit, part, result = _unit(claim), lane.part, lane.result
-    relation = {"no_worse": "no worse than", "same": "the same as"}.get(part.relation, "against")
+    unit, part, result = unit_of(claim, lane.result), lane.part, lane.result
     told = unit.effect(result.estimate, result.interval95.low, result.interval95.high) if result else None
     return PartPage(
         label=part.label,
-        compared=f"{part.first} {relation} {part.second}",
+        compared=compared(part),
         first=part.first,
         second=part.second,
         effect=told.estimate if told else NOTHING,
         interval=told.interval if told else NOTHING,
         n=str(len(part.seeds)),
         p=p_value(result.p) if result else NOTHING,
-        facts=(*(_result_facts(unit, result) if result else ()), *_design_facts(claim, part)),
+        facts=(*(result_facts(unit, result) if result else ()), *design_facts(claim, part)),
         seeds=tuple(_seed_lines(unit, part)),
     )
-
-
-def _result_facts(unit: Unit, result: PartResult) -> Facts:
-    """Return what the statistics know of a part beyond its estimate."""
-    corrected = result.interval_corrected
-    level = fixed(100 * corrected.level, 2)
-    told = unit.effect(result.estimate, corrected.low, corrected.high)
-    facts = [
-        (f"Corrected interval ({level} %)", f"[{told.interval}]"),
-        ("Probability of winning", share(result.probability_of_winning)),
-        ("Interquartile mean", unit.difference(result.interquartile_mean)),
-        ("Hodges-Lehmann", unit.difference(result.hodges_lehmann)),
-        ("p against the statement", p_value(result.p_against)),
-        ("Test", result.test + ("" if result.exact else ", a million random flips")),
-    ]
-    if result.no_variation:
-        facts.append(("Seed variation", "none: all seeds agree, so the interval is a point"))
-    if result.rate_difference is not None:
-        rates = result.rate_difference
-        bounds = f"{fixed(100 * rates.low, 0)}, {fixed(100 * rates.high, 0)}"
-        facts.append(("More divergence on the first side", f"{fixed(100 * rates.estimate, 0)} % of seeds [{bounds}]"))
-    return tuple(facts)
-
-
-def _design_facts(claim: ClaimView, part: PartView) -> Facts:
-    """Return what the design of the run achieved."""
-    facts = []
-    if part.correlation is not None:
-        facts.append(("Correlation of the sides", fixed(part.correlation, 2)))
-    if any(seed.first_pick or seed.second_pick for seed in part.seeds):
-        mark = ", too many to conclude" if part.edge_share > WORTH_MENTIONING else ""
-        facts.append(("Picks on the ladder's edge", f"{share(part.edge_share)} of seeds{mark}"))
-    if part.settled is not None:
-        change = Unit(claim.unit).difference(part.settled)
-        facts.append(("Change over the last tenth of training", change))
-    if part.on_such_data is not None:
-        low, high = part.on_such_data
-        bounds = _unit(claim).effect((low + high) / 2, low, high).interval
-        facts.append(("On such data (seeds and examples)", f"[{bounds}]"))
-    return tuple(facts)
 
 
 def _seed_lines(unit: Unit, part: PartView) -> list[SeedLine]:

@@ -20,7 +20,7 @@ WIDTH, HEIGHT, TALLEST = 450, 270, 330
 LEFT, TOP, BOTTOM = 58, 30, 44
 READABLE: Final = 12  # curves; beyond, the baseline and the extremes are named and the rest is grey
 NAMED_EXTREMES: Final = 3
-LETTERS: Final = 24
+LETTERS: Final = 22
 LINE_HEIGHT: Final = 14.0
 FEW_POINTS: Final = 16
 BAND_ROOM: Final = 0.35  # how far bands may stretch the axis beyond the means, as a share of the means' range
@@ -33,7 +33,7 @@ def draw_panel(panel: Panel, name: str, looks: Mapping[str, Look], caption: str 
     curves = [curve for curve in panel.curves if _points(curve, panel)[0]]
     named, others = _split(curves)
     texts = [label(curve.label, LETTERS) for curve in named]
-    right = min(190.0, 34 + width_of(texts, TEXT - 0.5)) if curves else 16.0
+    right = min(210.0, 34 + width_of(texts, TEXT - 0.5)) if curves else 16.0
     height = min(TALLEST, max(HEIGHT, int(TOP + BOTTOM + LINE_HEIGHT * (len(named) + 1))))
     figure, axes = canvas(WIDTH, height, (LEFT, right, TOP, BOTTOM))
     name_figure(figure, panel.title)

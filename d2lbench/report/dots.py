@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from d2lbench.analysis.statistics import PartResult
     from d2lbench.report.style import Drawn
 
-WIDTH, ROW, TOP, BOTTOM, SIDE = 430, 66, 10, 64, 18
+WIDTH, ROW, TOP, BOTTOM, SIDE = 430, 70, 10, 64, 18
 NICE: Final = (1, 2, 2.5, 5, 10)
 TICKS: Final = 7
 RATIOS: Final = (1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1e3, 1e4, 1e6, 1e9, 1e12)
@@ -39,6 +39,30 @@ class Lane:
         return [seed.difference for seed in self.part.seeds if math.isfinite(seed.difference)]
 
 
+def compared(part: PartView) -> str:
+    """Say what is compared; a context that both sides share is told once, at the end."""
+    text, context = _sides(part)
+    return f"{text} ({context})" if context else text
+
+
+def _sides(part: PartView) -> tuple[str, str]:
+    """Return what is compared and the context that both sides share, or none."""
+    relation = {"no_worse": "no worse than", "same": "the same as"}.get(part.relation, "against")
+    context, dot, first = part.first.partition(" · ")
+    other, dot_too, second = part.second.partition(" · ")
+    if dot and not dot_too:  # against a number
+        return f"{first} {relation} {part.second}", context
+    if dot and context == other:
+        return f"{first} {relation} {second}", context
+    return f"{part.first} {relation} {part.second}", ""
+
+
+def _names(lanes: Sequence[Lane]) -> list[str]:
+    """Return a name for each lane: its label, or what it compares where labels repeat."""
+    labels = [lane.part.label for lane in lanes]
+    return labels if len(set(labels)) == len(labels) else [_sides(lane.part)[0] for lane in lanes]
+
+
 def draw_claim(claim: ClaimView, lanes: Sequence[Lane], name: str, alt: str) -> Drawn | None:
     """Draw a claim's parts, one row each; None where no seed has a difference."""
     lanes = [lane for lane in lanes if lane.differences]
@@ -49,7 +73,9 @@ def draw_claim(claim: ClaimView, lanes: Sequence[Lane], name: str, alt: str) -> 
     axes.set_xlim(low, high)
     axes.set_ylim(len(lanes) - 0.5, -0.5)
     for row, lane in enumerate(lanes):
-        _draw_lane(axes, row, lane, claim.judgement.word, several=len(lanes) > 1)
+        _draw_lane(axes, row, lane, claim.judgement.word)
+    for row, name_of_lane in enumerate(_names(lanes) if len(lanes) > 1 else ()):
+        _name_lane(axes, row, name_of_lane)
     axes.axvline(0, color=INK, linewidth=1)
     _set_axes(axes, claim, low, high)
     return finish(figure, name, alt)
@@ -79,7 +105,7 @@ def swarm(values: Sequence[float], width: float) -> list[float]:
     return heights
 
 
-def _draw_lane(axes: Axes, row: int, lane: Lane, word: str, *, several: bool) -> None:
+def _draw_lane(axes: Axes, row: int, lane: Lane, word: str) -> None:
     from matplotlib.patches import Rectangle
 
     margin, colour = lane.part.margin, VERDICT_COLOURS.get(word, SOFT)
@@ -104,11 +130,13 @@ def _draw_lane(axes: Axes, row: int, lane: Lane, word: str, *, several: bool) ->
             )  # fmt: skip
     if lane.result is not None:
         _draw_intervals(axes, row - 0.14, lane.result, colour)
-    if several:
-        axes.text(
-            0.0, row - 0.32, label(lane.part.label, 70), transform=axes.get_yaxis_transform(), fontsize=TEXT - 1,
-            va="center", color=INK, bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1},
-        )  # fmt: skip
+
+
+def _name_lane(axes: Axes, row: int, name: str) -> None:
+    axes.text(
+        0.0, row - 0.37, label(name, 64), transform=axes.get_yaxis_transform(), fontsize=TEXT - 1,
+        va="center", color=INK, bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1},
+    )  # fmt: skip
 
 
 def _draw_intervals(axes: Axes, height: float, result: PartResult, colour: str) -> None:

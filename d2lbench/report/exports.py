@@ -20,11 +20,10 @@ Row = dict[str, Any]
 CLAIM_COLUMNS = (
     "grid", "claim", "kind", "origin", "scale", "statement", "source", "metric", "statistic", "unit", "as_ratio",
     "word", "verdict", "reason", "claim_p", "claim_p_holm", "family_size", "at_half_margin", "at_double_margin",
-    "seeds_to_decide", "suite_word", "after_data", "exploratory", "found", "stated", "deviation",
-    "share", "part", "label", "first",
-    "second", "relation", "margin", "n", "estimate", "low_95", "high_95", "corrected_level", "low_corrected",
-    "high_corrected", "p", "p_against", "test", "exact", "interquartile_mean", "hodges_lehmann", "fragile",
-    "probability_of_winning", "no_variation", "correlation", "edge_share", "settled", "on_such_data_low",
+    "seeds_to_decide", "suite_word", "after_data", "exploratory", "found", "stated", "deviation", "share", "part",
+    "label", "first", "second", "relation", "margin", "n", "estimate", "low_95", "high_95", "corrected_level",
+    "low_corrected", "high_corrected", "p", "p_against", "test", "exact", "interquartile_mean", "hodges_lehmann",
+    "fragile", "probability_of_winning", "no_variation", "correlation", "edge_share", "settled", "on_such_data_low",
     "on_such_data_high",
 )  # fmt: skip
 SEED_COLUMNS = (

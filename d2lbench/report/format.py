@@ -11,6 +11,7 @@ TIMES: Final = "\N{MULTIPLICATION SIGN}"
 NOTHING: Final = "\N{EN DASH}"
 POINTS: Final = 100.0  # of a share
 AS_PERCENT_BELOW: Final = math.log(2)  # "+7.3 %" reads well up to a doubling, a factor from there on
+MOST_AS_PERCENT: Final = math.log(100)
 PLAIN_UP_TO, PLAIN_FROM = 1e5, 1e-4
 MOST_DECIMALS: Final = 6
 EXACT_UP_TO: Final = 1e15
@@ -124,6 +125,7 @@ class Unit:
 
     name: str = ""
     as_ratio: bool = False
+    factors: bool | None = None  # tell ratios as factors or in percent; None: whichever suits the numbers
 
     @property
     def is_share(self) -> bool:
@@ -136,14 +138,14 @@ class Unit:
             percent = fixed(value * POINTS, 1 if decimals is None else decimals)
             return percent if percent == NOTHING else f"{percent} %"
         text = number(value) if decimals is None else fixed(value, decimals)
-        return text if text == NOTHING else f"{text}{self._suffix}"
+        return text if text == NOTHING else f"{text}{self._suffix(text)}"
 
     def levels(self, mean: float, low: float, high: float) -> Effect:
         """Return a mean of the metric and its interval, all with the decimals that the interval's width deserves."""
         factor = POINTS if self.is_share else 1.0
         if not math.isfinite(mean):
             return Effect(NOTHING, NOTHING)
-        decimals = _decimals(mean * factor, low * factor, high * factor)
+        decimals = 2 if self.is_share else _decimals(mean, low, high)
         if decimals is None:
             return Effect(self.level(mean), f"{number(low)}, {number(high)}")
         bounds = f"{fixed(low * factor, decimals)}, {fixed(high * factor, decimals)}"
@@ -158,7 +160,7 @@ class Unit:
         if math.isnan(estimate):
             return Effect(NOTHING, NOTHING)
         if self.as_ratio:
-            return _ratio(estimate, low, high)
+            return _ratio(estimate, low, high, factors=self.factors)
         if self.is_share:
             points = [fixed(value * POINTS, 2, signed=True) for value in (estimate, low, high)]
             return Effect(f"{points[0]} points", f"{points[1]}, {points[2]}")
@@ -167,7 +169,7 @@ class Unit:
             number(value, signed=True) if decimals is None else fixed(value, decimals, signed=True)
             for value in (estimate, low, high)
         ]
-        return Effect(f"{told[0]}{self._suffix}", f"{told[1]}, {told[2]}")
+        return Effect(f"{told[0]}{self._suffix(told[0])}", f"{told[1]}, {told[2]}")
 
     def margin(self, margin: float) -> str:
         """Return ``±1 point``, ``±2 epochs``, a factor either way, or ``none``."""
@@ -178,11 +180,14 @@ class Unit:
         if self.is_share:
             points = number(margin * POINTS, 3)
             return f"±{points} {'point' if points == '1' else 'points'}"
-        return f"±{number(margin)}{self._suffix}"
+        return f"±{number(margin)}{self._suffix(number(margin))}"
 
-    @property
-    def _suffix(self) -> str:
-        return f" {self.name}" if self.name and not self.is_share else ""
+    def _suffix(self, told: str) -> str:
+        """Return the unit behind a number; one epoch, two epochs."""
+        if not self.name or self.is_share:
+            return ""
+        one = told.lstrip(f"+{MINUS}") == "1" and self.name.endswith("s") and " " not in self.name
+        return f" {self.name[:-1] if one else self.name}"
 
 
 def times(log: float) -> str:
@@ -195,12 +200,18 @@ def times(log: float) -> str:
     size = abs(log)
     if size >= math.log(PLAIN_UP_TO):
         return f"{sign}{power_of_ten(round(size / math.log(10)))}"
-    return f"{sign}{number(math.exp(size))}"
+    factor = number(math.exp(size))
+    return f"{TIMES}1" if factor == "1" else f"{sign}{factor}"
 
 
-def _ratio(estimate: float, low: float, high: float) -> Effect:
+def needs_factors(*logs: float) -> bool:
+    """Whether a ratio among these natural logs is beyond a doubling or halving."""
+    return max((abs(log) for log in logs if not math.isinf(log)), default=math.inf) >= AS_PERCENT_BELOW
+
+
+def _ratio(estimate: float, low: float, high: float, *, factors: bool | None) -> Effect:
     logs = (estimate, low, high)
-    if max((abs(log) for log in logs if not math.isinf(log)), default=math.inf) < AS_PERCENT_BELOW:
+    if not (needs_factors(*logs) if factors is None else factors) and max(logs) < MOST_AS_PERCENT:
         percent = [math.inf * log if math.isinf(log) else math.expm1(log) * 100 for log in logs]
         decimals = min(_decimals(*percent) or 0, 2) if any(percent) else 0
         told = [fixed(value, max(1, decimals), signed=True) for value in percent]

@@ -32,7 +32,7 @@ VERDICT_COLOURS: Final = {"supported": "#0072b2", "refuted": "#d55e00", "unclear
 FONTS: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 TEXT: Final = 12.0  # px where the figure is shown at its own size
 INSET: Final = 12.0
-LETTER: Final = 0.55  # mean width of a letter, in font sizes: room for labels without measuring them
+LETTER: Final = 0.62  # mean width of a letter, in font sizes: room for labels without measuring them
 PIXELS_PER_INCH: Final = 72
 
 _RC: Final[Any] = {
@@ -143,8 +143,10 @@ def name_figure(figure: Figure, text: str) -> None:
 
 
 def label(text: str, limit: int) -> str:
-    """Return ``text`` fit for a figure: one line, at most ``limit`` letters."""
-    return plain(text, limit)
+    """Return ``text`` fit for a figure: one line, at most ``limit`` letters, cut in the middle: names differ at ends."""
+    line = plain(text)
+    tail = (limit - 1) // 2
+    return line if len(line) <= limit else f"{line[: limit - 1 - tail].rstrip()}…{line[len(line) - tail :].lstrip()}"
 
 
 def width_of(texts: Iterable[str], size: float = TEXT) -> float:

@@ -51,7 +51,7 @@ def _claim_lines(claim: ClaimView, width: int) -> list[str]:
     if not reason and numbers and words.interval != NOTHING:
         numbers += f" [{words.interval}]"
     if NOTHING not in {words.p, words.effect}:
-        numbers += f"  n {words.n}  Holm p {words.p}"
+        numbers += f"  n {words.n}  corrected p {words.p}"
     name = plain(claim.id, LONGEST_ID)
     verdict = f"{words.verdict.icon} {_padded(plain(words.verdict.text), 24)}"
     head = f"{verdict} {_padded(name, LONGEST_ID)} {claim.kind}{marks}"

@@ -253,7 +253,7 @@ def test_against_a_number_the_margin_is_nothing(ask):
 def test_a_part_says_otherwise_what_it_names_and_the_rest_is_the_claims(ask):
     claim = ask(
         HIGHER + 'where = { model.depth = 2 }\n[[claims.part]]\n[[claims.part]]\nmetric = "test_loss"\n'
-        'lower = { optimizer.momentum = 0.9 }\nwhere = { model.depth = 4 }\n[[claims.part]]\nthan = 0.5\n',
+        "lower = { optimizer.momentum = 0.9 }\nwhere = { model.depth = 4 }\n[[claims.part]]\nthan = 0.5\n",
         DEPTHS + VARY,
     )
     assert [(part.metric.name, part.margin, part.as_) for part in claim.parts] == [

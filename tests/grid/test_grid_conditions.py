@@ -81,7 +81,9 @@ def test_when_runs_in_order_and_sees_what_came_before(loaded):
 
 
 def test_when_replaces_before_it_changes(loaded):
-    grid = loaded(VARY + '[[when]]\nmatch = { optimizer = "adam" }\nset = { init.gain = 2.0, init.name = "xavier-normal" }')
+    grid = loaded(
+        VARY + '[[when]]\nmatch = { optimizer = "adam" }\nset = { init.gain = 2.0, init.name = "xavier-normal" }'
+    )
     assert grid.arms[1].config.init.canonical == (("gain", 2.0),)
 
 

@@ -13,7 +13,7 @@ from d2lbench.report.curves import draw_panel, log_tick, spread_apart
 from d2lbench.report.dots import swarm, ticks
 from d2lbench.report.maps import draw_map
 from d2lbench.report.spark import spark
-from d2lbench.report.style import BASELINE, VERDICT_COLOURS, colour_map, drawing
+from d2lbench.report.style import BASELINE, VERDICT_COLOURS, colour_map, drawing, label
 
 SVG = "{http://www.w3.org/2000/svg}"
 MINUS = "\N{MINUS SIGN}"
@@ -132,6 +132,17 @@ def test_a_composite_has_a_row_for_each_part(make):
     assert {"model.depth = 1", "model.depth = 2", "model.depth = 4"} <= set(texts(draw(claim_page, claim).figure))
 
 
+def test_parts_of_equal_name_are_told_apart_by_what_they_compare(make):
+    claim = make["claims"]("g", [make["spec"]("c", "Both", 0.02, 0.004, parts=2)])[0]
+    parts = tuple(
+        make["replace"](part, label="depth=2", first=f"depth=2 · arm {i}", second="depth=2 · baseline")
+        for i, part in enumerate(claim.parts)
+    )
+    page = draw(claim_page, make["replace"](claim, parts=parts))
+    assert [part.compared for part in page.parts] == [f"arm {i} against baseline (depth=2)" for i in range(2)]
+    assert {"arm 0 against baseline", "arm 1 against baseline"} <= set(texts(page.figure))
+
+
 @pytest.mark.parametrize("values", [(0.0,) * 12, (1e-9,) * 12, (800.0, -800.0) * 6, (0.5,)])
 @pytest.mark.parametrize("as_ratio", [True, False])
 def test_strange_differences_are_drawn(make, values, as_ratio):
@@ -167,6 +178,12 @@ def test_labels_are_moved_apart_inside_the_axes_and_keep_their_order():
 
 def test_dots_that_would_cover_each_other_are_lifted():
     assert swarm([0.0, 0.0, 0.0, 5.0], 1.0) == [0.0, 0.5, -0.5, 0.0]
+
+
+def test_long_names_keep_both_ends_because_they_differ_there():
+    assert label("weight-decay(strength=0.001, bias=false)", 22) == "weight-deca…ias=false)"
+    assert label("short", 22) == "short"
+    assert len(label("x" * 500, 31)) == 31
 
 
 def test_the_small_plot_marks_what_goes_on_beyond_its_edge(make):

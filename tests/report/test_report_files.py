@@ -89,7 +89,8 @@ def test_a_claim_shows_what_a_reader_needs(page):
     for thing in (
         "Holm p", "Probability of winning", "Interquartile mean", "Hodges-Lehmann", "Corrected interval (99.38 %)",
         "At ½", "Correlation of the sides", "Picks on the ladder's edge", "Change over the last tenth", "On such data",
-        "after data", "exploratory", "fragile", "Corrected over the whole suite", "What would decide", "majority class", "sign test",
+        "after data", "exploratory", "fragile", "Corrected over the whole suite", "What would decide",
+        "majority class", "sign test", "against",
     ):  # fmt: skip
         assert thing in said, thing
 

@@ -77,6 +77,12 @@ def test_a_large_ratio_is_told_as_a_factor_with_its_direction():
     assert Unit("", as_ratio=True).difference(-math.log(4)) == "÷4"
 
 
+def test_the_numbers_of_one_claim_keep_one_form():
+    assert Unit("", as_ratio=True, factors=True).difference(-0.001) == f"{TIMES}1"
+    assert Unit("", as_ratio=True, factors=True).difference(0.1) == f"{TIMES}1.11"
+    assert Unit("", as_ratio=True, factors=False).difference(math.log(2.5)) == "+150.0 %"
+
+
 def test_a_ratio_beyond_all_floats_is_a_power_of_ten():
     assert times(2000.0) == f"{TIMES}10⁸⁶⁹"  # 2000 / ln 10 = 868.6
     assert times(-math.inf) == "÷∞"
@@ -100,7 +106,7 @@ def test_one_seed_leaves_the_interval_open():
         (Unit("share"), 0.01, "±1 point"),
         (Unit("share"), 0.005, "±0.5 points"),
         (Unit("nats", as_ratio=True), 0.05, f"{TIMES}/÷ 1.05"),
-        (Unit("epochs"), 1.0, "±1 epochs"),
+        (Unit("epochs"), 1.0, "±1 epoch"),
         (Unit("share"), 0.0, "none"),
     ],
 )
@@ -113,6 +119,8 @@ def test_levels_are_percent_for_shares_and_numbers_for_the_rest():
     assert Unit("epochs").level(14) == "14 epochs"
     told = Unit("share").levels(0.9124, 0.909, 0.9158)
     assert (told.estimate, told.interval) == ("91.24 %", "90.90, 91.58")
+    assert Unit("epochs").level(1.0) == "1 epoch"
+    assert Unit("decades per layer").difference(1.0) == "+1 decades per layer"
     assert Unit("share").levels(math.nan, math.nan, math.nan).estimate == DASH
 
 

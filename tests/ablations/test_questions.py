@@ -1,0 +1,48 @@
+"""Facts about the packaged questions: they load at both scales, and each runs from end to end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from d2lbench import catalogue
+from d2lbench.grid import find_grids, load
+
+REGISTRY = catalogue.load()
+QUESTIONS = find_grids(())
+NAMES = [path.stem for path in QUESTIONS]
+
+
+def test_the_five_questions_are_packaged():
+    assert {"regularizers", "initialization", "depth-activation", "optimizers", "schedulers"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("scale", ["quick", "full"])
+@pytest.mark.parametrize("path", QUESTIONS, ids=NAMES)
+def test_a_question_has_the_seeds_that_its_claims_need(path, scale):
+    grid = load(path, REGISTRY, scale=scale)
+    assert len(grid.seeds) == {"quick": 12, "full": 20}[scale]
+    assert grid.seeds_required <= len(grid.seeds)
+    assert any(claim.asked for claim in grid.claims)
+
+
+@pytest.mark.parametrize("path", QUESTIONS, ids=NAMES)
+def test_every_claim_says_where_it_comes_from(path):
+    grid = load(path, REGISTRY, scale="full")
+    assert all(claim.says and claim.source for claim in grid.claims)
+    assert all(claim.origin in {"notes", "book", "ours"} for claim in grid.claims)
+
+
+def test_all_questions_run_from_end_to_end_and_report_what_too_few_seeds_leave_open(tmp_path):
+    command = [sys.executable, "-m", "d2lbench", "run", "--seeds", "2", "--set", "epochs=3", "--set", "eval_every=1"]
+    places = ["--store", str(tmp_path / "store.sqlite"), "-o", str(tmp_path / "report")]
+    done = subprocess.run([*command, *places], capture_output=True, text=True, timeout=240, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    page = tmp_path / "report" / "report.html"
+    assert done.stdout.strip().endswith(str(page))
+    text = page.read_text(encoding="utf-8")
+    for path in QUESTIONS:
+        assert load(path, REGISTRY).title in text
+    assert "2 seeds of 12" in text

@@ -1,0 +1,63 @@
+"""Facts about the documents: what they show works, and what there is they name."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from d2lbench import catalogue
+from d2lbench.cli import app
+from d2lbench.grid import load
+from d2lbench.listing import listed, plural
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REGISTRY = catalogue.load()
+
+
+def test_the_readmes_grid_loads_and_is_short():
+    (text,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    grid = load(text, REGISTRY, file="wide.toml")
+    assert [claim.id for claim in grid.claims] == ["wider-is-better"]
+    assert len(text.splitlines()) <= 10
+
+
+@pytest.mark.parametrize("command", sorted(get_command(app).commands))
+def test_every_command_is_in_the_readme(command):
+    assert re.search(rf"`(d2lbench )?{command}\b", README)
+
+
+@pytest.mark.parametrize("kind", REGISTRY.kinds())
+def test_every_registered_name_is_listed_with_its_summary(kind):
+    text = listed(plural(kind), ())
+    for entry in REGISTRY.entries(kind):
+        assert f"{entry.name}: {entry.summary}" in text
+        assert entry.summary
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_between_documents_resolve(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
+
+
+def test_the_version_is_the_same_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    version = project["project"]["version"]
+    assert f"version: {version}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    from d2lbench import __version__
+
+    assert __version__ == version
+
+
+def test_no_data_set_is_committed():
+    listed_files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607
+    assert not re.findall(r"\.(gz|sqlite|pt|safetensors|npz)$", listed_files.stdout, re.MULTILINE)
