@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from d2lbench.errors import UsageError
+from d2lbench.seeding import key_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,14 +31,14 @@ def load(paths: Iterable[Path] = ()) -> None:
         try:
             point.load()
         except Exception as error:
-            problem = f'plugin "{point.name}" ({point.value}) cannot be loaded: {error}'
+            problem = f'plugin "{point.name}" ({point.value}) cannot be loaded: {type(error).__name__}: {error}'
             raise UsageError(problem) from error
     for path in paths:
-        _load_file(Path(path))
+        _load_file(Path(path).resolve())
 
 
 def _load_file(path: Path) -> None:
-    name = f"d2lbench_plugin_{path.stem}"
+    name = f"d2lbench_plugin_{path.stem}_{key_integer(str(path)):x}"
     if name in sys.modules:
         return
     if not path.is_file():
@@ -50,7 +52,13 @@ def _load_file(path: Path) -> None:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        problem = f"plugin {path}: {type(error).__name__}: {error}"
+        problem = f"plugin {path}: {type(error).__name__}: {error}{_line(error, path)}"
         raise UsageError(problem) from error
+
+
+def _line(error: BaseException, path: Path) -> str:
+    """Return where in the plugin it failed; a syntax error says that itself."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f" (line {lines[-1]})" if lines else ""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Le, MinLen
 
 from d2lbench.catalogue.layers import Activation, Dropout, Flatten, Linear, Model
 from d2lbench.registry import register
 
 ActivationName = Literal["relu", "sigmoid", "tanh", "identity"]
 Positive = Annotated[int, Ge(1)]
+Depth = Annotated[int, Ge(1), Le(1000)]
 
 
 @register("model", "softmax")
@@ -56,7 +57,7 @@ def mlp(  # noqa: PLR0913  (two spellings of one shape)
     /,
     *,
     hidden: Annotated[tuple[Positive, ...], MinLen(1)] = (256,),
-    depth: Positive = 1,
+    depth: Depth = 1,
     width: Positive = 256,
     activation: ActivationName = "relu",
 ) -> Model:

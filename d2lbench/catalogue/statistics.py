@@ -29,7 +29,7 @@ def mean(values: Vector, positions: Vector, /) -> float:
     return float(values.mean())
 
 
-@register("statistic", "slope", numeric=True, linear=True)
+@register("statistic", "slope", numeric=True, linear=True, own_unit=True)
 def slope(values: Vector, positions: Vector, /) -> float:
     """The least-squares slope over the axis, in the metric's unit per unit of the axis."""
     centred = positions - positions.mean()
@@ -63,7 +63,7 @@ def change(values: Vector, positions: Vector, /) -> float:
     return float(values[1] - values[0])
 
 
-@register("statistic", "window", along="trials", edge=True)
+@register("statistic", "window", along="trials", edge=True, own_unit=True, margins={"quick": 1.0, "full": 1.0})
 def window(values: Vector, positions: Vector, /, *, within: Annotated[float, Ge(0)] = 0.02) -> float:
     """How many rungs, in one unbroken run around the best, lie within ``within`` of it."""
     del positions
@@ -102,7 +102,7 @@ def best_of_k(values: Vector, positions: Vector, /, *, k: Annotated[int, Ge(1)] 
     return sum(value * math.comb(rank, k - 1) for rank, value in enumerate(ordered)) / math.comb(n, k)
 
 
-@register("statistic", "rank_correlation", along="arms", reference=True)
+@register("statistic", "rank_correlation", along="arms", reference=True, own_unit=True, margins={"quick": 0.2, "full": 0.2})
 def rank_correlation(
     values: Vector, positions: Vector, /, *, reference: Mapping[str, Any] | None = None
 ) -> float:

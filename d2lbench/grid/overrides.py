@@ -42,7 +42,7 @@ def _set(file: GridFile, text: str) -> GridFile:
     key, equals, raw = text.partition("=")
     key = ".".join(part.strip().strip('"') for part in key.split("."))
     if not equals or not all(key.split(".")) or not key.isprintable():
-        problem = f'--set {shown(text)}: expected key=value, as in --set optimizer.lr=0.1'
+        problem = f"--set {shown(text)}: expected key=value, as in --set optimizer.lr=0.1"
         raise UsageError(problem)
     value, origin = _value(raw.strip()), f"--set {key}"
     document.check(value, origin)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from d2lbench.report.style import Drawn
 
 WIDTH, HEIGHT, TALLEST = 450, 270, 330
-LEFT, TOP, BOTTOM = 58, 30, 44
+LEFT, TOP, UNTITLED_TOP, BOTTOM = 58, 30, 16, 44
 READABLE: Final = 12  # curves; beyond, the baseline and the extremes are named and the rest is grey
 NAMED_EXTREMES: Final = 3
 LETTERS: Final = 22
@@ -34,8 +34,9 @@ def draw_panel(panel: Panel, name: str, looks: Mapping[str, Look], caption: str 
     named, others = _split(curves)
     texts = [label(curve.label, LETTERS) for curve in named]
     right = min(210.0, 34 + width_of(texts, TEXT - 0.5)) if curves else 16.0
-    height = min(TALLEST, max(HEIGHT, int(TOP + BOTTOM + LINE_HEIGHT * (len(named) + 1))))
-    figure, axes = canvas(WIDTH, height, (LEFT, right, TOP, BOTTOM))
+    top = TOP if panel.title else UNTITLED_TOP
+    height = min(TALLEST, max(HEIGHT - TOP + top, int(top + BOTTOM + LINE_HEIGHT * (len(named) + 1))))
+    figure, axes = canvas(WIDTH, height, (LEFT, right, top, BOTTOM))
     name_figure(figure, panel.title)
     _set_axes(axes, panel, curves)
     for curve in others:

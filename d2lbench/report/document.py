@@ -38,9 +38,10 @@ METHOD: Final = (
         "The comparisons and equivalences of one grid share an error budget of 5 %: Holm's correction guards"
         " support, Bonferroni's refutation. A comparison is supported when its corrected p is below 0.05, its 95 %"
         " interval excludes zero and the effect reaches the margin; it is refuted when the evidence is as strong"
-        " for the other direction, or shows that the effect is smaller than the margin either way. An equivalence"
-        " is supported when the difference is shown to lie within the margin. Everything else is unclear, with the"
-        " reason. Identities, counts and demonstrations could not go either way and are counted apart."
+        " for the other direction, or shows that the effect is smaller than the margin either way. A claim of being"
+        " no worse is supported when a loss as large as the margin is ruled out, an equivalence when the difference"
+        " is shown to lie within the margin. Everything else is unclear, with the reason. Identities, counts and"
+        " demonstrations could not go either way and are counted apart."
     ),
     (
         "A verdict speaks about these tasks, models and budgets, and about seeds: it is not a law of training."

@@ -25,6 +25,7 @@ def unit_of(claim: ClaimView, result: PartResult | None = None) -> Unit:
 
 
 def claim_facts(claim: ClaimView) -> Facts:
+    """Return what holds for the claim as a whole."""
     judgement = claim.judgement
     facts = [("Metric", claim.metric), ("One number per seed", claim.statistic)]
     if claim.kind not in EXACT:
@@ -42,16 +43,16 @@ def claim_facts(claim: ClaimView) -> Facts:
     if judgement.word == "unclear":
         facts.append(("What would decide", _what_would_decide(claim)))
     if claim.found is not None:
-        facts.append(("Found", _withunit_of(claim.found, claim.unit)))
+        facts.append(("Found", _with_unit(claim.found, claim.unit)))
     if claim.stated is not None:
         word = "Predicted" if claim.kind == "demonstration" else "Stated"
-        facts.append((word, _withunit_of(claim.stated, claim.unit)))
+        facts.append((word, _with_unit(claim.stated, claim.unit)))
     if judgement.deviation is not None:
         facts.append(("Largest deviation", number(judgement.deviation)))
     return tuple((name, value) for name, value in facts if value)
 
 
-def _withunit_of(value: float, unit: str) -> str:
+def _with_unit(value: float, unit: str) -> str:
     return f"{exact(value)} {unit}".strip()
 
 

@@ -211,7 +211,9 @@ def needs_factors(*logs: float) -> bool:
 
 def _ratio(estimate: float, low: float, high: float, *, factors: bool | None) -> Effect:
     logs = (estimate, low, high)
-    if not (needs_factors(*logs) if factors is None else factors) and max(logs) < MOST_AS_PERCENT:
+    if not (needs_factors(*logs) if factors is None else factors) and not any(
+        MOST_AS_PERCENT <= log < math.inf for log in logs
+    ):
         percent = [math.inf * log if math.isinf(log) else math.expm1(log) * 100 for log in logs]
         decimals = min(_decimals(*percent) or 0, 2) if any(percent) else 0
         told = [fixed(value, max(1, decimals), signed=True) for value in percent]

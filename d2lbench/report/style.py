@@ -143,7 +143,7 @@ def name_figure(figure: Figure, text: str) -> None:
 
 
 def label(text: str, limit: int) -> str:
-    """Return ``text`` fit for a figure: one line, at most ``limit`` letters, cut in the middle: names differ at ends."""
+    """Return ``text`` fit for a figure: ``limit`` letters at most, cut in the middle: names differ at their ends."""
     line = plain(text)
     tail = (limit - 1) // 2
     return line if len(line) <= limit else f"{line[: limit - 1 - tail].rstrip()}…{line[len(line) - tail :].lstrip()}"

@@ -95,7 +95,7 @@ class Database:
         """Turn the storage's own errors into one sentence with the path and the way out."""
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # the last: SQLite quotes what it found
             problem = f"{self.path} could not be {verb}: {error}; {_remedy(error)}"
             raise StoreError(problem) from error
 

@@ -72,3 +72,21 @@ def with_experiment(registry):
         return {"deviation": float(seed + factors + size)}
 
     return own
+
+
+@pytest.fixture
+def ask(loaded, claim_text):
+    """Load a grid with one claim and return the claim."""
+
+    def asks(
+        fields,
+        before='[vary]\noptimizer = ["adam", { name = "sgd", momentum = 0.9 }]\n',
+        *,
+        kind="comparison",
+        model='{ name = "mlp", depth = 2, width = 64 }',
+        **options,
+    ):
+        grid = loaded(before + claim_text(fields, kind), model=model, **options)
+        return grid.claims[0]
+
+    return asks

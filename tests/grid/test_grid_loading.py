@@ -199,9 +199,9 @@ def test_grids_are_found_by_name_here_then_in_the_package_and_by_path(tmp_path, 
     assert find_grids([PACKAGED[1].stem]) == [PACKAGED[1]]
     assert find_grids([folder / "mine.toml"]) == [folder / "mine.toml"]
     assert find_grids() == PACKAGED
-    with pytest.raises(UsageError, match='there is no grid "mien" in .*mine.*did you mean "mine"'):
+    with pytest.raises(UsageError, match=r'there is no grid "mien" in .*mine.*did you mean "mine"'):
         find_grids(["mien"])
-    with pytest.raises(UsageError, match="there is no grid file .*other.toml"):
+    with pytest.raises(UsageError, match=r"there is no grid file .*other\.toml"):
         find_grids([folder / "other.toml"])
 
 

@@ -1,0 +1,62 @@
+"""Facts about tuning inside the seed: what is picked, what ties do, and when a pick lies on the edge."""
+
+from __future__ import annotations
+
+from d2lbench.spec import Component
+
+ACCURACY = Component("metric", "validation_accuracy", (("at", "last"),))
+LOSS = Component("metric", "validation_loss", (("at", "last"),))
+TUNED = '[[tune]]\nspace."optimizer.lr" = [0.01, 0.1, 1.0]\n'
+
+
+def picked(grid, results, select=ACCURACY):
+    (arm,) = grid.arms
+    return [results.pick(arm, seed, select) for seed in grid.seeds]
+
+
+def test_each_seed_picks_its_own_best_rung(grid_of, results_of):
+    grid = grid_of(TUNED, seeds=3)
+    results = results_of(grid, lambda _, rung, seed: {"validation_accuracy": 0.9 if rung == seed else 0.5})
+    assert picked(grid, results) == [0, 1, 2]
+
+
+def test_a_loss_picks_its_smallest(grid_of, results_of):
+    grid = grid_of(TUNED, seeds=2)
+    results = results_of(grid, lambda _, rung, __: {"validation_loss": [0.5, 0.2, 0.9][rung]})
+    assert picked(grid, results, LOSS) == [1, 1]
+
+
+def test_ties_go_to_the_first_rung(grid_of, results_of):
+    grid = grid_of(TUNED, seeds=1)
+    results = results_of(grid, lambda _, rung, __: {"validation_accuracy": [0.4, 0.7, 0.7][rung]})
+    assert picked(grid, results) == [1]
+
+
+def test_a_diverged_trial_ranks_last_whatever_it_reads(grid_of, results_of):
+    grid = grid_of(TUNED, seeds=1)
+
+    def finals(_, rung, __):
+        return {"validation_accuracy": 0.05, "status": "done"} if rung else {"validation_accuracy": 0.99, "status": "diverged"}
+
+    assert picked(grid, results_of(grid, finals)) == [1]
+
+
+def test_nothing_is_picked_while_a_trial_is_missing(grid_of, results_of):
+    grid = grid_of(TUNED, seeds=1)
+    results = results_of(grid, lambda _, rung, __: {"validation_accuracy": 0.9} if rung else None)
+    assert picked(grid, results) == [None]
+
+
+def test_a_pick_at_an_end_is_on_the_edge_only_if_no_inner_rung_is_as_good(grid_of, results_of):
+    grid = grid_of(TUNED, seeds=3)
+    values = [[0.9, 0.8, 0.7], [0.5, 0.5, 0.5], [0.5, 0.9, 0.5]]
+    results = results_of(grid, lambda _, rung, seed: {"validation_accuracy": values[seed][rung]})
+    (arm,) = grid.arms
+    assert picked(grid, results) == [0, 0, 1]
+    assert [results.on_the_edge(arm, seed, ACCURACY) for seed in grid.seeds] == [True, False, False]
+
+
+def test_the_picks_are_told_most_frequent_first(grid_of, results_of):
+    grid = grid_of(TUNED, seeds=3)
+    results = results_of(grid, lambda _, rung, seed: {"validation_accuracy": float(rung == (2 if seed else 1))})
+    assert results.picks_in_words(grid.arms[0], ACCURACY) == "lr=1 (2 seeds), lr=0.1 (1)"

@@ -1,0 +1,94 @@
+"""Facts about leases: they save work, and never wedge."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from d2lbench.store import LEASE_SECONDS, Store, leases, this_owner
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test sets."""
+
+    class Clock:
+        now = 1_000_000.0
+
+    monkeypatch.setattr(leases.time, "time", lambda: Clock.now)
+    return Clock
+
+
+def test_a_held_stack_is_refused_to_others_but_not_to_its_holder(store):
+    assert store.lease("stack", "one")
+    assert not store.lease("stack", "two")
+    assert store.lease("stack", "one")
+    assert store.lease("another", "two")
+
+
+def test_a_lease_runs_out_when_its_holder_is_not_heard_of(store, clock):
+    store.lease("stack", "one")
+    clock.now += LEASE_SECONDS - 1
+    assert not store.lease("stack", "two")
+    clock.now += 2
+    assert store.lease("stack", "two")
+
+
+def test_a_beat_renews_all_leases_of_the_owner(store, clock):
+    store.lease("stack", "one")
+    store.lease("another", "one")
+    clock.now += LEASE_SECONDS - 1
+    store.beat("one")
+    clock.now += LEASE_SECONDS - 1
+    assert not store.lease("stack", "two")
+    assert not store.lease("another", "two")
+
+
+def test_a_clock_that_jumps_back_does_not_wedge_a_stack(store, clock):
+    store.lease("stack", "one")
+    clock.now -= 10 * 365 * 86_400
+    assert store.lease("stack", "two")
+
+
+def test_releasing_gives_back_one_lease_or_all(store):
+    for stack in ("a", "b", "c"):
+        store.lease(stack, "one")
+    store.release("one", "a")
+    assert (store.lease("a", "two"), store.lease("b", "two")) == (True, False)
+    store.release("one")
+    assert (store.lease("b", "two"), store.lease("c", "two")) == (True, True)
+
+
+def test_of_several_stacks_the_first_free_ones_are_taken(store):
+    store.lease("b", "other")
+    assert store.lease_some(["a", "b", "c", "d"], "one", 2) == ("a", "c")
+    assert store.lease_some(["b"], "one", 1) == ()
+
+
+def test_the_lease_of_a_process_that_has_ended_is_free_at_once(store):
+    code = "from d2lbench.store import this_owner; print(this_owner())"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    store.lease("stack", ended)
+    store.lease("mine", this_owner())
+    assert store.lease("stack", "two")
+    assert not store.lease("mine", "two")
+
+
+def test_a_reused_process_number_does_not_hold_a_lease(store):
+    place, _, rest = this_owner().partition(":")
+    store.lease("stack", f"{place}:{os.getpid()}:1:{rest[-8:]}")
+    assert store.lease("stack", "two")
+
+
+def test_a_process_of_another_machine_is_waited_for(store):
+    store.lease("stack", "0123456789abcdef:1:1:00000000")
+    assert not store.lease("stack", "two")
+
+
+def test_two_connections_see_each_others_leases(store):
+    with Store(store.path) as other:
+        store.lease("stack", "one")
+        assert not other.lease("stack", "two")
