@@ -56,7 +56,7 @@ def _print(text: str, end: str = "\n") -> None:
 
 
 @app.command()
-def run(  # noqa: PLR0913  (each is a flag)
+def run(
     grids: flags.Grids = None,
     *,
     scale: flags.ScaleFlag = flags.Scale.quick,
@@ -99,7 +99,7 @@ def _confirm(question: str) -> bool:
 
 
 @app.command()
-def check(  # noqa: PLR0913  (each is a flag)
+def check(
     grids: flags.Grids = None,
     *,
     scale: flags.ScaleFlag = flags.Scale.quick,
@@ -134,7 +134,7 @@ def list_(
 
 
 @app.command()
-def show(  # noqa: PLR0913  (each is a flag)
+def show(
     name: flags.GridOrCell,
     *,
     scale: flags.ScaleFlag = flags.Scale.quick,
@@ -151,7 +151,7 @@ def show(  # noqa: PLR0913  (each is a flag)
 
 
 @app.command()
-def report(  # noqa: PLR0913  (each is a flag)
+def report(
     grids: flags.Grids = None,
     *,
     scale: flags.ScaleFlag = flags.Scale.quick,
@@ -174,7 +174,7 @@ def report(  # noqa: PLR0913  (each is a flag)
 
 
 @app.command()
-def claims(  # noqa: PLR0913  (each is a flag)
+def claims(
     grids: flags.Grids = None,
     *,
     scale: flags.ScaleFlag = flags.Scale.quick,
@@ -196,7 +196,7 @@ def claims(  # noqa: PLR0913  (each is a flag)
 
 
 @app.command()
-def export(  # noqa: PLR0913  (each is a flag)
+def export(
     grids: flags.Grids = None,
     *,
     scale: flags.ScaleFlag = flags.Scale.quick,

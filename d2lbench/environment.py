@@ -59,7 +59,7 @@ def commit() -> str:
     if not (folder / ".git").exists():
         return "release"
     try:
-        described = subprocess.run(  # noqa: S603  (fixed arguments, no shell)
+        described = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],  # noqa: S607
             cwd=folder,
             capture_output=True,

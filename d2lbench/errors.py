@@ -34,7 +34,7 @@ class GridError(D2lbenchError):
 
     exit_code = 2
 
-    def __init__(  # noqa: PLR0913  (one argument for each thing that the reader must be told)
+    def __init__(
         self,
         problem: str,
         *,

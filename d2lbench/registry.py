@@ -61,7 +61,7 @@ class Option:
 
     @functools.cached_property
     def _validate(self) -> Callable[[Any], Any]:
-        from pydantic import ConfigDict, TypeAdapter  # noqa: PLC0415  (120 ms that `--help` need not pay)
+        from pydantic import ConfigDict, TypeAdapter
 
         config = ConfigDict(strict=True, allow_inf_nan=False)
         return TypeAdapter(self.annotation, config=config).validate_python
@@ -77,7 +77,7 @@ class Option:
         GridError
             Names the option, what was given and what is allowed.
         """
-        from pydantic import ValidationError  # noqa: PLC0415
+        from pydantic import ValidationError
 
         prepared = _tupled(value)
         if self.is_sequence and not isinstance(prepared, tuple) and prepared is not None:

@@ -82,7 +82,6 @@ class Config:
         return {**named, "checksum": self.checksum}
 
 
-
 @dataclass(frozen=True)
 class Measurement:
     """An experiment that does not train: a registered function of its options and the seed."""

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from d2lbench.analysis.model import ClaimView, PartView, SeedRow
 from d2lbench.analysis.settling import on_such_data, settled
 from d2lbench.analysis.sides import Reducer, SideValue
@@ -122,7 +120,7 @@ def _label(part: Part, comparison: Comparison) -> str:
     return label if not part.label or part.label in label else f"{part.label}: {label}"
 
 
-def _part_view(  # noqa: PLR0913  (what it shows)
+def _part_view(
     results: Results, part: Part, comparison: Comparison, label: str, rows: list[SeedRow], edge_share: float
 ) -> PartView:
     first, second = [row.first for row in rows], [row.second for row in rows]
@@ -170,9 +168,7 @@ def _not_run(grid: Grid, claim: Claim, compared: list[_Compared], needed: int) -
     return f"{seeds} seeds of {needed}" if seeds < needed else None
 
 
-def _view(
-    grid: Grid, claim: Claim, judgement: Judgement, compared: list[_Compared], *, after_data: bool
-) -> ClaimView:
+def _view(grid: Grid, claim: Claim, judgement: Judgement, compared: list[_Compared], *, after_data: bool) -> ClaimView:
     part = claim.parts[0] if claim.parts else None
     return ClaimView(
         id=claim.id,
@@ -215,5 +211,3 @@ def _unit(part: Part) -> str:
     unit: Component | str = units.get(part.statistic.name, REGISTRY.get("metric", part.metric.name).trait("unit", ""))
     axis = part.over.rpartition(".")[2]
     return f"{unit} per {'layer' if axis == 'depth' else axis}" if part.statistic.name == "slope" else str(unit)
-
-

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from d2lbench.analysis.model import Curve, FigureGroup, HeatMap, Panel
-from d2lbench.analysis.tables import HEADLINE, change_label, context_label, interval, trained
+from d2lbench.analysis.tables import HEADLINE, change_label, context_label, interval, trained, trivial_accuracy
 from d2lbench.spec import Component, Config
 
 if TYPE_CHECKING:
@@ -55,7 +55,17 @@ def learning_curves(results: Results) -> FigureGroup | None:
     for context, arms in _by_context(trained(results.grid)).items():
         curves = [curve for arm in arms if (curve := _learning_curve(results, arm)) is not None]
         if curves:
-            panels.append(Panel(context_label(context), "epoch", "test accuracy", tuple(curves)))
+            panels.append(
+                Panel(
+                    context_label(context) or results.grid.title,
+                    "epoch",
+                    "test accuracy",
+                    tuple(curves),
+                    reference=trivial_accuracy(results, arms),
+                    reference_label="majority class",
+                    y_unit="share",
+                )
+            )
     tuned = " Tuned arms are shown at the rung that each seed picked." if _is_tuned(results) else ""
     caption = f"Test accuracy over training. {_BAND}{tuned}"
     return FigureGroup("learning-curves", caption, tuple(panels)) if panels else None
@@ -77,7 +87,7 @@ def _learning_curve(results: Results, arm: Arm) -> Curve | None:
         return None
     x = max((row[0] for row in rows), key=len)
     columns = [[float(y[k]) for _, y in rows if len(y) > k] for k in range(len(x))]
-    return _curve(change_label(arm), x, columns, is_baseline=arm.is_baseline)
+    return _curve(change_label(arm), [float(epoch) for epoch in x], columns, is_baseline=arm.is_baseline)
 
 
 # --------------------------------------------------------------------------------------------------------- ladders
@@ -94,7 +104,12 @@ def ladders(results: Results) -> FigureGroup | None:
         for key, curves in by_key.items():
             positions = [x for curve in curves for x in curve.x]
             panel = Panel(
-                context_label(context), key, "validation accuracy", tuple(curves), x_log=min(positions) > 0
+                context_label(context) or results.grid.title,
+                key,
+                "validation accuracy",
+                tuple(curves),
+                x_log=min(positions) > 0,
+                y_unit="share",
             )
             panels.append(panel)
     caption = (
@@ -139,7 +154,7 @@ def _context_maps(results: Results) -> Iterator[HeatMap]:
         if min(len(columns), len(rows)) > 1:
             cells = {(change_label(arm), _on(arm, axis)): _headline(results, arm) for arm in members}
             values = tuple(tuple(cells.get((row, column), math.nan) for column in columns) for row in rows)
-            yield HeatMap(title, "change", axis, tuple(rows), tuple(columns), values, "test accuracy")
+            yield HeatMap(title, "change", axis, tuple(rows), tuple(columns), values, "test accuracy", unit="share")
 
 
 def _longest_axis(arms: Sequence[Arm]) -> str | None:
@@ -156,9 +171,7 @@ def _on(arm: Arm, axis: str) -> str:
 
 
 def _headline(results: Results, arm: Arm) -> float:
-    readings = [
-        results.reading(arm, seed, HEADLINE, "tuned", results.grid.table_select) for seed in results.grid.seeds
-    ]
+    readings = [results.reading(arm, seed, HEADLINE, "tuned", results.grid.table_select) for seed in results.grid.seeds]
     return interval([None if reading is None else reading.value for reading in readings]).mean
 
 
@@ -173,7 +186,8 @@ def _rung_maps(results: Results) -> Iterator[HeatMap]:
         columns = tuple(", ".join(setting.label for setting in rung.settings) for rung in arms[0].rungs)
         values = tuple(_ladder_means(results, arm) for arm in arms)
         rows = tuple(change_label(arm) for arm in arms)
-        yield HeatMap("", "change", ", ".join(arms[0].tuned_keys), rows, columns, values, "validation accuracy")
+        axis = ", ".join(arms[0].tuned_keys)
+        yield HeatMap(results.grid.title, "change", axis, rows, columns, values, "validation accuracy", unit="share")
 
 
 def _ladder_means(results: Results, arm: Arm) -> tuple[float, ...]:
@@ -208,11 +222,11 @@ def gradient_norms(results: Results) -> FigureGroup | None:
 
 def _over_depth(results: Results, label: str, arms: Sequence[Arm]) -> Curve:
     metric = Component("metric", "log10_gradient_norm", (("at", "start"), ("layer", 1)))
-    ordered = sorted(arms, key=lambda arm: _depth(arm))
+    ordered = sorted(arms, key=_depth)
     columns = [[results.read(arm.default(seed), metric) for seed in results.grid.seeds] for arm in ordered]
     curve = _curve(label, [_depth(arm) for arm in ordered], columns, is_baseline=ordered[0].is_baseline)
-    powers = (tuple(10.0**value for value in part) for part in (curve.mean, curve.low, curve.high))
-    return Curve(curve.label, curve.x, *powers, curve.is_baseline)
+    mean, low, high = (tuple(10.0**value for value in part) for part in (curve.mean, curve.low, curve.high))
+    return Curve(curve.label, curve.x, mean, low, high, curve.is_baseline)
 
 
 def _depth(arm: Arm) -> int:

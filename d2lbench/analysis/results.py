@@ -183,5 +183,3 @@ def ladder_ends(arm: Arm) -> frozenset[int]:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
-
-

@@ -1,4 +1,4 @@
-"""Two things shown beside a comparison: had training settled, and does the effect outlive other test examples?"""
+"""Shown beside a comparison: whether training had settled, and whether the effect outlives other test examples."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from d2lbench.analysis.results import Results
+    from d2lbench.grid.model import Arm
     from d2lbench.grid.statement import Comparison, Part
 
 #: The end of training over which a metric should have stopped moving, as a share of the epochs.
@@ -44,7 +45,7 @@ def settled(results: Results, part: Part, comparison: Comparison) -> float | Non
     return max(moves, key=abs, default=None)
 
 
-def _late_change(results, arm, seed, stage, part, column):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0913
+def _late_change(results: Results, arm: Arm, seed: int, stage: str, part: Part, column: str) -> float | None:
     cell, _ = results.cell(arm, seed, stage, part.select)
     record = None if cell is None else results.record(cell)
     if record is None or record.diverged:

@@ -37,7 +37,7 @@ class Reducer:
         self._results, self._part = results, part
         entry = results.registry.get("statistic", part.statistic.name)
         self._statistic = entry
-        self._options = {name: value for name, value in part.statistic.options if name != "reference"}
+        self._options: dict[str, Any] = {name: value for name, value in part.statistic.options if name != "reference"}
         self._logs_first = part.as_ == "ratio" and bool(entry.trait("linear"))
         self._logs_after = part.as_ == "ratio" and not entry.trait("linear")
         metric = results.registry.get("metric", part.metric.name)
@@ -90,15 +90,13 @@ class Reducer:
 
     def _ranked(self, side: Side, seed: int) -> SideValue | None:
         """Rank the arms at this seed against the mean of the reference over the other seeds (of all, if so asked)."""
-        reference = dict(self._part.statistic.options).get("reference")
-        reference = dict(reference) if reference else {"stage": "tuned", "seeds": "others"}
+        written: Any = dict(self._part.statistic.options).get("reference")
+        reference: dict[str, str] = dict(written) if written else {"stage": "tuned", "seeds": "others"}
         others = [s for s in self._results.grid.seeds if s != seed or reference.get("seeds") != "others"]
         values = [self._reading(side, arm, seed) for arm in side.arms]
         stage = reference.get("stage", "tuned")
         part = self._part
-        table = [
-            [self._results.reading(arm, s, part.metric, stage, part.select) for s in others] for arm in side.arms
-        ]
+        table = [[self._results.reading(arm, s, part.metric, stage, part.select) for s in others] for arm in side.arms]
         if any(reading is None for reading in [*values, *(reading for row in table for reading in row)]):
             return None
         means = [float(np.mean([reading.value for reading in row if reading is not None])) for row in table]

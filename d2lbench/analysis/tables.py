@@ -65,7 +65,7 @@ def arm_table(results: Results) -> ArmTable | None:
         train_metric="training accuracy, last epoch",
         rows=tuple(_row(results, arm, baselines.get(arm.context)) for arm in arms),
         trivial_label="majority class",
-        trivial=_trivial(results, arms),
+        trivial=trivial_accuracy(results, arms),
     )
 
 
@@ -94,9 +94,7 @@ def _row(results: Results, arm: Arm, baseline: Arm | None) -> ArmRow:
 
 
 def _values(results: Results, arm: Arm, metric: Component) -> list[float | None]:
-    readings = (
-        results.reading(arm, seed, metric, "tuned", results.grid.table_select) for seed in results.grid.seeds
-    )
+    readings = (results.reading(arm, seed, metric, "tuned", results.grid.table_select) for seed in results.grid.seeds)
     return [None if reading is None else reading.value for reading in readings]
 
 
@@ -110,10 +108,8 @@ def _states(results: Results, arm: Arm) -> dict[str, int]:
     return states
 
 
-def _trivial(results: Results, arms: Sequence[Arm]) -> float:
+def trivial_accuracy(results: Results, arms: Sequence[Arm]) -> float:
     """Return the mean accuracy of answering with the training split's largest class."""
-    records = (
-        results.record(arm.candidates(seed)[0]) for arm in arms[:1] for seed in results.grid.seeds
-    )
+    records = (results.record(arm.candidates(seed)[0]) for arm in arms[:1] for seed in results.grid.seeds)
     chances = [record.chance for record in records if record is not None]
     return float(np.mean(chances)) if chances else math.nan

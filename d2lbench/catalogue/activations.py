@@ -16,7 +16,7 @@ ElementWise: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
 @register("activation", "relu")
 def relu() -> ElementWise:
     """max(x, 0)."""
-    import torch  # noqa: PLC0415
+    import torch
 
     return torch.relu
 
@@ -24,7 +24,7 @@ def relu() -> ElementWise:
 @register("activation", "sigmoid")
 def sigmoid() -> ElementWise:
     """1 / (1 + exp(−x)); its slope is at most 1/4."""
-    import torch  # noqa: PLC0415
+    import torch
 
     return torch.sigmoid
 
@@ -32,7 +32,7 @@ def sigmoid() -> ElementWise:
 @register("activation", "tanh")
 def tanh() -> ElementWise:
     """Hyperbolic tangent; its slope is at most 1."""
-    import torch  # noqa: PLC0415
+    import torch
 
     return torch.tanh
 

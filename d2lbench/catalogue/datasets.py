@@ -55,7 +55,7 @@ class Splits:
 
 @functools.cache
 def _digits_pool() -> Pool:
-    from sklearn.datasets import load_digits  # noqa: PLC0415
+    from sklearn.datasets import load_digits
 
     bunch = load_digits()
     x, y = bunch.data.astype("uint8"), bunch.target.astype("int64")
@@ -89,8 +89,8 @@ def _fits(config: Config, most: int) -> None:
 )
 def digits(seed: int, /, *, train_size: Annotated[int, Ge(1)] | None = None) -> Splits:
     """Handwritten digits, 8 × 8 (scikit-learn): a stratified split per seed into 900, 400 and 497."""
-    import numpy as np  # noqa: PLC0415
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415
+    import numpy as np
+    from sklearn.model_selection import train_test_split
 
     pool = _digits_pool()
     rows = np.arange(len(pool.y))
@@ -102,7 +102,7 @@ def digits(seed: int, /, *, train_size: Annotated[int, Ge(1)] | None = None) -> 
 
 def _subset(rows: NDArray[np.int64], size: int | None, seed: int) -> NDArray[np.int64]:
     """Return ``size`` of the rows, drawn by the seed; a larger subset contains the smaller one."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     if size is None:
         return rows
@@ -131,15 +131,15 @@ def locate_fashion_mnist() -> None:
         if not (folder / name).is_file():
             problem = (
                 f"fashion-mnist: {name} is not in {folder}; set D2LBENCH_DATA to a folder that torchvision's "
-                "FashionMNIST(root=…) reads, or fetch it once with: python -c \"from torchvision.datasets import "
-                f"FashionMNIST; FashionMNIST({str(data_folder())!r}, download=True)\""
+                'FashionMNIST(root=…) reads, or fetch it once with: python -c "from torchvision.datasets import '
+                f'FashionMNIST; FashionMNIST({str(data_folder())!r}, download=True)"'
             )
             raise DataError(problem)
 
 
 def _read_idx(name: str, header: int) -> NDArray[np.uint8]:
     """Return the bytes behind an IDX file's header, after checking the file's sum and its magic number."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     path = data_folder() / "FashionMNIST" / "raw" / name
     packed = path.read_bytes()
@@ -152,7 +152,7 @@ def _read_idx(name: str, header: int) -> NDArray[np.uint8]:
 
 @functools.cache
 def _fashion_mnist_pool() -> Pool:
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     locate_fashion_mnist()
     images = [_read_idx(f"{part}-images-idx3-ubyte.gz", 16).reshape(-1, 784) for part in ("train", "t10k")]
@@ -183,7 +183,7 @@ def fashion_mnist(
     validation: Annotated[int, Ge(0)] = 5_000,
 ) -> Splits:
     """Fashion-MNIST, 28 × 28: a fixed validation set, training images drawn per seed, the published test set."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     pool = _fashion_mnist_pool()
     order = np.random.default_rng(key_integer(0, "fashion-mnist", "validation")).permutation(FASHION_MNIST_TRAIN)

@@ -17,7 +17,7 @@ from d2lbench.registry import register
 
 @dataclass(frozen=True)
 class Scale:
-    """How one layer starts: base draw × ``weight`` (+ nothing), bias draw × ``bias``; ``constant`` replaces the draw."""
+    """How one layer starts: base draws × ``weight`` and × ``bias``; for ``constant`` every base draw is 1."""
 
     distribution: Literal["uniform", "normal", "constant"]
     weight: float

@@ -41,7 +41,7 @@ class Record:
 
     def curve(self, name: str) -> Curve:
         """Return epochs and values of a series; two empty arrays where the run has none."""
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         empty = np.empty(0)
         return self.series.get(name, (empty, empty))
@@ -69,7 +69,7 @@ def _curve_metric(name: str, better: str | None, filler: Callable[[Record], floa
     """Register a metric that reads one series; ``filler`` says what stands for the values of a diverged run."""
 
     def read(record: Record, /, *, at: At = "last") -> Any:
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         x, y = record.curve(name)
         if record.diverged:
@@ -80,7 +80,7 @@ def _curve_metric(name: str, better: str | None, filler: Callable[[Record], floa
 
     split, _, what = name.partition("_")
     read.__doc__ = f"{what.capitalize()} on the {split} examples, in evaluation mode."
-    columns = {"columns": lambda options: (name,), "better": better, "curve": True}
+    columns = {"columns": lambda _: (name,), "better": better, "curve": True}
     register("metric", name, **columns, **traits)(read)
 
 
@@ -95,7 +95,7 @@ for _split in ("train", "validation", "test"):
 @register(
     "metric",
     "batch_loss",
-    columns=lambda options: ("batch_loss",),
+    columns=lambda _: ("batch_loss",),
     better="lower",
     split="train",
     curve=True,
@@ -103,7 +103,7 @@ for _split in ("train", "validation", "test"):
 )
 def batch_loss(record: Record, /, *, at: At = "last") -> Any:
     """The mean loss of an epoch's mini-batches, as training sees them (dropout on, penalties left out)."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     x, y = record.curve("batch_loss")
     if record.diverged:
@@ -116,7 +116,7 @@ def batch_loss(record: Record, /, *, at: At = "last") -> Any:
 @register(
     "metric",
     "gap",
-    columns=lambda options: ("train_accuracy", "test_accuracy"),
+    columns=lambda _: ("train_accuracy", "test_accuracy"),
     better="lower",
     split="test",
     **_ACCURACY,
@@ -190,7 +190,7 @@ def _last_over_first(name: str, quantity: str) -> None:
     register(
         "metric",
         f"{name}_ratio",
-        columns=lambda options: (f"{name}/1",),
+        columns=lambda _: (f"{name}/1",),
         margins={"quick": 0.2, "full": 0.2},
         unit="decades",
         **_PLAIN,
@@ -251,17 +251,19 @@ def epochs_to_target(
 @register(
     "metric",
     "late_variation",
-    columns=lambda options: ("batch_loss",),
+    columns=lambda _: ("batch_loss",),
     as_="ratio",
     margins={"quick": 0.2, "full": 0.2},
     better=None,
     split="train",
 )
 def late_variation(record: Record, /, *, share: Share = 0.34) -> float:
-    """How much the loss still jumps at the end: standard deviation, about a straight line, of the last epochs' batch
-    loss over their mean. Infinite jitter has no number: a diverged run reads 1.
+    """How much the loss still jumps at the end of training, relative to its height.
+
+    The standard deviation, about a straight line, of the last epochs' batch losses, over their mean. A diverged run
+    has no number of its own and reads 1.
     """
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     _, y = record.curve("batch_loss")
     late = y[-max(3, round(share * len(y))) :]
@@ -275,21 +277,22 @@ def late_variation(record: Record, /, *, share: Share = 0.34) -> float:
 @register(
     "metric",
     "step_oscillation",
-    columns=lambda options: ("step_oscillation",),
+    columns=lambda _: ("step_oscillation",),
     as_="difference",
     margins={"quick": 0.05, "full": 0.05},
     better=None,
     optional=True,
 )
 def step_oscillation(record: Record, /, *, at: Literal["each", "last"] = "last") -> Any:
-    """Share of an epoch's squared step lengths that cancels out: 0 when all steps agree, near 1 when they undo each
-    other; the variance of successive steps, free of their size.
+    """The variance of an epoch's steps, free of their size: the share of their squared length that cancels out.
+
+    0 when all steps agree, near 1 when they undo each other.
     """
     return _read(record.curve("step_oscillation"), at, None)
 
 
 @register(
-    "metric", "hidden_spread", columns=lambda options: ("hidden_spread",), margins={"quick": 0.0, "full": 0.0}, **_PLAIN
+    "metric", "hidden_spread", columns=lambda _: ("hidden_spread",), margins={"quick": 0.0, "full": 0.0}, **_PLAIN
 )
 def hidden_spread(record: Record, /, *, at: Literal["start", "last"] = "last") -> float:
     """Largest relative spread between the weight rows of one layer's hidden units: 0 while they are all equal."""

@@ -51,7 +51,7 @@ def _normalise_mlp(given: Mapping[str, Any], options: dict[str, Any]) -> dict[st
     respell=_respell_mlp,
     normalise=_normalise_mlp,
 )
-def mlp(  # noqa: PLR0913  (two spellings of one shape)
+def mlp(
     inputs: int,
     classes: int,
     /,
@@ -61,7 +61,7 @@ def mlp(  # noqa: PLR0913  (two spellings of one shape)
     width: Positive = 256,
     activation: ActivationName = "relu",
 ) -> Model:
-    """Multilayer perceptron (Dive into Deep Learning, section 5.1): ``hidden`` widths, or ``depth`` layers of ``width``."""
+    """Multilayer perceptron (Dive into Deep Learning, section 5.1): ``hidden`` widths, or ``depth`` × ``width``."""
     del depth, width  # spelled out in ``hidden`` by the time the factory is called
     layers: list[Any] = [Flatten()]
     previous = inputs

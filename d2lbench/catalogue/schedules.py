@@ -40,7 +40,7 @@ def constant(
     optimizer: Optimizer, units: int, /, *, warmup: Units = 0, warmup_start: Share = 0.0, unit: Unit = "epoch"
 ) -> LRScheduler:
     """One rate from the first step to the last."""
-    from torch.optim.lr_scheduler import LambdaLR  # noqa: PLC0415
+    from torch.optim.lr_scheduler import LambdaLR
 
     del units, warmup, warmup_start, unit
     return LambdaLR(optimizer, lambda _: 1.0)
@@ -58,7 +58,7 @@ def linear_decay(
     unit: Unit = "epoch",
 ) -> LRScheduler:
     """The full rate for the share ``start`` of the budget, then in a straight line; 0 one unit after the last."""
-    from torch.optim.lr_scheduler import LambdaLR  # noqa: PLC0415
+    from torch.optim.lr_scheduler import LambdaLR
 
     del warmup, warmup_start, unit
     first = round(start * units)
@@ -78,7 +78,7 @@ def step(
     unit: Unit = "epoch",
 ) -> LRScheduler:
     """Multiply by ``gamma`` every ``step_size`` units (Dive into Deep Learning, section 12.11)."""
-    from torch.optim.lr_scheduler import StepLR  # noqa: PLC0415
+    from torch.optim.lr_scheduler import StepLR
 
     del units, warmup, warmup_start, unit
     return StepLR(optimizer, step_size=step_size, gamma=gamma)
@@ -97,7 +97,7 @@ def multi_step(
     unit: Unit = "epoch",
 ) -> LRScheduler:
     """Multiply by ``gamma`` at each milestone (Dive into Deep Learning, section 12.11.3.2)."""
-    from torch.optim.lr_scheduler import MultiStepLR  # noqa: PLC0415
+    from torch.optim.lr_scheduler import MultiStepLR
 
     del units, warmup, warmup_start, unit
     return MultiStepLR(optimizer, milestones=list(milestones), gamma=gamma)
@@ -115,7 +115,7 @@ def exponential(
     unit: Unit = "epoch",
 ) -> LRScheduler:
     """Multiply by ``gamma`` every unit."""
-    from torch.optim.lr_scheduler import ExponentialLR  # noqa: PLC0415
+    from torch.optim.lr_scheduler import ExponentialLR
 
     del units, warmup, warmup_start, unit
     return ExponentialLR(optimizer, gamma=gamma)
@@ -133,7 +133,7 @@ def cosine(
     unit: Unit = "epoch",
 ) -> LRScheduler:
     """Half a cosine down to ``minimum`` × the rate, one unit after the last (Loshchilov and Hutter 2017)."""
-    from torch.optim.lr_scheduler import CosineAnnealingLR  # noqa: PLC0415
+    from torch.optim.lr_scheduler import CosineAnnealingLR
 
     del warmup, warmup_start, unit
     lr = optimizer.param_groups[0]["lr"]
@@ -145,11 +145,11 @@ def _plateau_by_epoch(config: Config) -> None:
     watched = str(config.schedule.get("metric"))
     if config.eval_every != 1 and not watched.startswith("batch_"):
         problem = f"watches {watched} after every epoch"
-        raise GridError(problem, key="eval_every", given=config.eval_every, allowed="1, or metric = \"batch_loss\"")
+        raise GridError(problem, key="eval_every", given=config.eval_every, allowed='1, or metric = "batch_loss"')
 
 
 @register("schedule", "plateau", check=_plateau_by_epoch, watches=True)
-def plateau(  # noqa: PLR0913  (the framework's own options)
+def plateau(
     optimizer: Optimizer,
     units: int,
     /,
@@ -164,7 +164,7 @@ def plateau(  # noqa: PLR0913  (the framework's own options)
     warmup_start: Share = 0.0,
 ) -> ReduceLROnPlateau:
     """Multiply by ``factor`` when the watched metric has not improved for more than ``patience`` epochs."""
-    from torch.optim.lr_scheduler import ReduceLROnPlateau  # noqa: PLC0415
+    from torch.optim.lr_scheduler import ReduceLROnPlateau
 
     del units, warmup, warmup_start
     mode: Any = "max" if metric.endswith("accuracy") else "min"

@@ -46,7 +46,7 @@ def spread(values: Vector, positions: Vector, /) -> float:
 @register("statistic", "area", numeric=True)
 def area(values: Vector, positions: Vector, /, *, until: Annotated[float, Gt(0)] = 1.0) -> float:
     """The mean height of the curve over the first ``until`` (a share) of the axis, by the trapezoid rule."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     end = positions[0] + until * (positions[-1] - positions[0])
     inside = positions <= end + 1e-9
@@ -99,15 +99,15 @@ def best_of_k(values: Vector, positions: Vector, /, *, k: Annotated[int, Ge(1)] 
     del positions
     ordered, n = sorted(values), len(values)
     k = min(k, n)
-    return sum(value * math.comb(rank, k - 1) for rank, value in enumerate(ordered)) / math.comb(n, k)
+    return float(sum(value * math.comb(rank, k - 1) for rank, value in enumerate(ordered)) / math.comb(n, k))
 
 
-@register("statistic", "rank_correlation", along="arms", reference=True, own_unit=True, margins={"quick": 0.2, "full": 0.2})
-def rank_correlation(
-    values: Vector, positions: Vector, /, *, reference: Mapping[str, Any] | None = None
-) -> float:
+@register(
+    "statistic", "rank_correlation", along="arms", reference=True, own_unit=True, margins={"quick": 0.2, "full": 0.2}
+)
+def rank_correlation(values: Vector, positions: Vector, /, *, reference: Mapping[str, Any] | None = None) -> float:
     """Kendall's τ between the ranking of the arms at one seed (``values``) and a reference (``positions``)."""
-    from scipy.stats import kendalltau  # noqa: PLC0415
+    from scipy.stats import kendalltau
 
     del reference
     tau = float(kendalltau(values, positions).statistic)

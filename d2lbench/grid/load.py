@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Seeds: TypeAlias = "int | Sequence[int] | None"
 
 
-def load(  # noqa: PLR0913  (what a person may say on the command line)
+def load(
     source: str | Path,
     registry: Registry,
     *,
@@ -85,7 +85,7 @@ def _text(source: str | Path, file: str) -> tuple[str, str, str]:
         raise UsageError(problem) from None
 
 
-def _grid(  # noqa: PLR0913  (a file, where names are looked up, and what the command line asks)
+def _grid(
     file: GridFile,
     registry: Registry,
     name: str,

@@ -102,7 +102,7 @@ class Measures:
         options = {option: _plain(value) for option, value in metric.canonical}
         return self.metric({"name": name, **options}, key)
 
-    def margin(  # noqa: PLR0913  (each decides)
+    def margin(
         self, text: PartText, metric: Component, statistic: Component, kind: str, scale: str, *, against_number: bool
     ) -> tuple[float, As]:
         """Return the margin and whether sides differ by subtraction or by ratio.

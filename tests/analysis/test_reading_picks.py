@@ -36,7 +36,11 @@ def test_a_diverged_trial_ranks_last_whatever_it_reads(grid_of, results_of):
     grid = grid_of(TUNED, seeds=1)
 
     def finals(_, rung, __):
-        return {"validation_accuracy": 0.05, "status": "done"} if rung else {"validation_accuracy": 0.99, "status": "diverged"}
+        return (
+            {"validation_accuracy": 0.05, "status": "done"}
+            if rung
+            else {"validation_accuracy": 0.99, "status": "diverged"}
+        )
 
     assert picked(grid, results_of(grid, finals)) == [1]
 

@@ -21,7 +21,7 @@ FIFTY_STEPS = {
 
 
 @pytest.mark.parametrize(("budget", "tolerance"), [(ONE_STEP, 1e-12), (FIFTY_STEPS, 1e-9)], ids=["1", "50"])
-def test_an_optimizer_equals_its_twin_in_torch_optim(  # noqa: PLR0913, PLR0917  (fixtures)
+def test_an_optimizer_equals_its_twin_in_torch_optim(
     any_optimizer, budget, tolerance, make_cell, by_the_book, stacked_run, difference
 ):
     cells = [make_cell(seed, optimizer=any_optimizer, **budget) for seed in (3, 4)]

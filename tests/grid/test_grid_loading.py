@@ -171,7 +171,7 @@ def test_loading_a_grid_imports_neither_torch_nor_numpy(tmp_path, grid_text):
         "heavy = {'torch', 'numpy', 'pandas', 'scipy', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
         "print(early, sorted(heavy))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False []"
 
 

@@ -81,7 +81,9 @@ def test_a_flipped_bit_is_noticed_or_harmless(whole, tmp_path):
 def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path, nonsense):
     path = tmp_path / "store.sqlite"
     path.write_bytes(nonsense)
-    with pytest.raises(StoreError, match=r"store\.sqlite could not be opened: .*; the file is damaged or no store: move"):
+    with pytest.raises(
+        StoreError, match=r"store\.sqlite could not be opened: .*; the file is damaged or no store: move"
+    ):
         Store(path)
     assert path.read_bytes() == nonsense
 
@@ -102,7 +104,9 @@ def test_a_newer_schema_is_refused_with_the_remedy(whole, tmp_path):
     with sqlite3.connect(path) as other:
         other.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(SCHEMA_VERSION + 1),))
     other.close()
-    with pytest.raises(StoreError, match=r"newer d2lbench \(schema 2, this one knows 1\): use that version \(pip install"):
+    with pytest.raises(
+        StoreError, match=r"newer d2lbench \(schema 2, this one knows 1\): use that version \(pip install"
+    ):
         Store(path)
 
 

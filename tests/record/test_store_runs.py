@@ -42,7 +42,12 @@ def test_a_finished_run_is_never_replaced(store, save, make_run, environment_key
     before = store.runs(environment_key, ["a"])["a"]
     assert save(store, make_run("a", later, seed=1, chance=0.9)) == 0
     after = store.runs(environment_key, ["a"])["a"]
-    assert (after.sequence, after.stored_at, after.status, after.chance) == (before.sequence, before.stored_at, finished, 0.1)
+    assert (after.sequence, after.stored_at, after.status, after.chance) == (
+        before.sequence,
+        before.stored_at,
+        finished,
+        0.1,
+    )
 
 
 @pytest.mark.parametrize("unfinished", ["failed", "skipped"])

@@ -151,7 +151,7 @@ def test_the_same_report_gives_the_same_bytes_in_another_process(whole, small, w
         "r = m.report(m.section('small', 'A small grid', [m.spec('only', 'Adam beats SGD', 0.02, 0.005)], figures=()));"
         "sys.stdout.buffer.write(''.join(contents(r).values()).encode())"
     )
-    other = subprocess.run(  # noqa: S603
+    other = subprocess.run(
         [sys.executable, "-c", code, str(Path(__file__).parent / "conftest.py")], capture_output=True, check=True,
         env={**os.environ, "PYTHONHASHSEED": "12345", "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
@@ -289,6 +289,6 @@ def test_importing_the_report_costs_neither_matplotlib_nor_torch():
     code = (
         "import sys, d2lbench.report; sys.exit(bool({'torch', 'matplotlib', 'seaborn', 'pandas'} & set(sys.modules)))"
     )
-    subprocess.run(  # noqa: S603
+    subprocess.run(
         [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     )
