@@ -262,18 +262,19 @@ def main() -> None:
 
 def _exit_code() -> int:
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False)  # an interrupt comes back as its exit code
     except D2lbenchError as error:
         _say(f"d2lbench: {error}")
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        _say("d2lbench: interrupted; what was finished is stored, run again to go on")
-        return INTERRUPTED
+        code = INTERRUPTED
     except _NobodyReadsError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001  (the last stop before the user: own the bug)
         return _usage(error)
+    if code == INTERRUPTED:
+        _say("d2lbench: interrupted; what was finished is stored, run again to go on")
     return code if isinstance(code, int) else 0
 
 

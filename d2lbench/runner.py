@@ -12,7 +12,7 @@ from d2lbench.errors import StoreError
 from d2lbench.interrupts import Stop
 from d2lbench.planning import Work, halves, plan_works
 from d2lbench.progress import Progress
-from d2lbench.spec import canonical_json
+from d2lbench.spec import Measurement, canonical_json
 from d2lbench.store import FINISHED, Run, Store, this_owner
 from d2lbench.workers import Finished, Pool
 
@@ -137,7 +137,7 @@ class Runner:
     def _settle(self, finished: Finished, progress: Progress) -> None:
         """Store what became of a stack."""
         work = self._running.pop(finished.stack.key)
-        if finished.end == "memory" and len(work.stack) > 1:
+        if len(work.stack) > 1 and (finished.end == "memory" or (finished.end == "failed" and _is_measured(work))):
             self._works = {part.stack.key: part for part in halves(work)} | self._works
             self.store.release(self._owner, work.stack.key)
             return
@@ -155,6 +155,11 @@ class Runner:
         self.store.save(self._environment, stack, rows, self._provenance)
         for row in rows:
             self.summary.add(row.status, row.reason)
+
+
+def _is_measured(work: Work) -> bool:
+    """Say whether the cells share no program, so that one's own error says nothing of its neighbours."""
+    return isinstance(work.stack.cells[0].config, Measurement)
 
 
 def _row(cell: Cell, status: str, reason: str) -> Run:

@@ -130,7 +130,9 @@ def _fingerprint(session: Session, store: Store) -> str:
 
 def _assembled(session: Session, store: Store) -> Report:
     from d2lbench.analysis.assemble import assemble
+    from d2lbench.planning import note_claims
 
+    note_claims(session.grids, store, session.environment)
     return assemble(session.grids, store, session.environment, session.request.command)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -38,7 +39,7 @@ class Finished:
 
     stack: Stack
     outcomes: tuple[Outcome, ...] = ()
-    end: Literal["trained", "memory", "data", "failed"] = "trained"
+    end: Literal["trained", "memory", "data", "failed", "died"] = "trained"
     reason: str = ""
 
 
@@ -68,12 +69,13 @@ def _show_life(driver: int, pulse: Path) -> None:
     os._exit(1)
 
 
-def _work(stack: Stack, device: str) -> Finished:
+def _work(stack: Stack, device: str, folder: Path) -> Finished:
     import torch
 
     from d2lbench.engine.train import train
 
     try:
+        _begun(folder, stack).touch()
         return Finished(stack, tuple(train(stack, device=device)))
     except DataError as error:
         return Finished(stack, end="data", reason=str(error))
@@ -83,6 +85,11 @@ def _work(stack: Stack, device: str) -> Finished:
         if isinstance(error, RuntimeError) and any(words in str(error) for words in _MEMORY_WORDS):
             return Finished(stack, end="memory", reason="out of memory")
         return Finished(stack, end="failed", reason=_told(error))
+
+
+def _begun(folder: Path, stack: Stack) -> Path:
+    """Return the file that says that a worker has begun a stack."""
+    return folder / f"begun-{stack.key}"
 
 
 def _told(error: BaseException) -> str:
@@ -95,7 +102,7 @@ def _told(error: BaseException) -> str:
 class Pool:
     """Worker processes that train stacks.
 
-    When one dies, everything in flight is tried once more, each stack alone: so a stack that kills its worker is told
+    When one dies, whatever had begun is tried once more, each stack alone: so a stack that kills its worker is told
     from its neighbours, and only it is given up.
     """
 
@@ -144,12 +151,16 @@ class Pool:
         """End what is left of the pool after a worker died; what ran alone is given up, the others are suspects."""
         lost += self._pending.values()
         self._pending.clear()
+        folder = Path(self._folder.name) if self._folder else Path()
+        begun = {stack.key for stack in lost if _begun(folder, stack).exists()}
         self._end()
-        if self._alone:
-            reason = "its worker process died or hung, twice"
-            yield from (Finished(stack, end="failed", reason=reason) for stack in lost)
-        else:
-            self._suspects.extend(lost)
+        for stack in lost:
+            if stack.key not in begun:
+                self._queued.append(stack)
+            elif self._alone:
+                yield Finished(stack, end="died", reason="its worker process died or hung, twice")
+            else:
+                self._suspects.append(stack)
 
     def _send(self) -> None:
         """Hand stacks to the workers: suspects one at a time, else all that are queued."""
@@ -163,11 +174,10 @@ class Pool:
             self._hand_over(self._queued.popleft())
 
     def _hand_over(self, stack: Stack) -> None:
-        if self._executor is None:
-            self._start()
+        folder = self._start() if self._folder is None else Path(self._folder.name)
         try:
             with deaf():
-                future: Future[Finished] = self._executor.submit(_work, stack, self.device)
+                future: Future[Finished] = self._executor.submit(_work, stack, self.device, folder)
         except BrokenProcessPool as error:  # a worker died while idle
             future = Future()
             future.set_exception(error)
@@ -179,7 +189,7 @@ class Pool:
             return
         now = time.monotonic()  # a machine's sleep is not counted, unlike in the files' own times
         hung = set()
-        for path in Path(self._folder.name).iterdir():
+        for path in Path(self._folder.name).glob("[0-9]*"):
             process, beat = int(path.name), path.stat().st_mtime
             if self._seen.get(process, (0.0, 0.0))[0] != beat:
                 self._seen[process] = (beat, now)
@@ -187,7 +197,7 @@ class Pool:
                 hung.add(process)
         for child in multiprocessing.active_children():
             if child.pid in hung:
-                child.kill()
+                os.kill(child.pid, signal.SIGKILL)
 
     def stop(self) -> None:
         """End the workers at once and forget what was queued."""
@@ -204,10 +214,12 @@ class Pool:
             self._folder = None
         self._seen.clear()
 
-    def _start(self) -> None:
+    def _start(self) -> Path:
         from joblib.externals.loky import ProcessPoolExecutor
 
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self._folder = tempfile.TemporaryDirectory(prefix="d2lbench-", ignore_cleanup_errors=True)
-        about = (os.getpid(), Path(self._folder.name), tuple(Path(path).resolve() for path in self.plugins))
+        folder = Path(self._folder.name)
+        about = (os.getpid(), folder, tuple(Path(path).resolve() for path in self.plugins))
         self._executor = ProcessPoolExecutor(max_workers=self.jobs, initializer=_prepare, initargs=about, env=threads)
+        return folder

@@ -62,15 +62,6 @@ def section(results: Results, store: Store) -> Section:
     )
 
 
-def note_claims(grids: Sequence[Grid], store: Store, environment: str) -> None:
-    """Write down the moment each claim is first seen, and whether data that answer it were there before it."""
-    finished = store.finished(environment)
-    for grid in grids:
-        has_data = any(cell.id in finished for cell in grid.cells())
-        for claim in grid.claims:
-            store.see_claim(grid.name, grid.scale, claim.id, claim.digest, has_data=has_data)
-
-
 def _setting(grid: Grid) -> tuple[tuple[str, str], ...]:
     """Return the first context's baseline, key by key."""
     arm = next((arm for arm in grid.arms if arm.is_baseline), grid.arms[0] if grid.arms else None)

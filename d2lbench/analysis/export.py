@@ -25,7 +25,7 @@ def frame(results: Results) -> pd.DataFrame:
     """Return a tidy table of a grid: a row per cell that it asks for, whether there is a run of it or not."""
     metrics = _metrics(results)
     rows = [
-        {**_described(arm, trial, cell), **_became(results, cell), **_measured(results, cell, metrics)}
+        {**_described(results, arm, trial, cell), **_became(results, cell), **_measured(results, cell, metrics)}
         for arm, trial, cell in _cells(results)
     ]
     return pd.DataFrame(rows)
@@ -55,11 +55,11 @@ def _metrics(results: Results) -> list[Component]:
     return [*plain, *(metric for metric in dict.fromkeys(claimed) if metric not in plain)]
 
 
-def _described(arm: Arm, trial: str, cell: Cell) -> dict[str, Any]:
+def _described(results: Results, arm: Arm, trial: str, cell: Cell) -> dict[str, Any]:
     row: dict[str, Any] = {
         "cell": cell.id,
         "context": context_label(arm.context),
-        "arm": change_label(arm) if not arm.check else arm.check,
+        "arm": change_label(results.grid, arm) if not arm.check else arm.check,
         "trial": trial,
         "seed": cell.seed,
     }

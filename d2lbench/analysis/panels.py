@@ -87,7 +87,7 @@ def _learning_curve(results: Results, arm: Arm) -> Curve | None:
         return None
     x = max((row[0] for row in rows), key=len)
     columns = [[float(y[k]) for _, y in rows if len(y) > k] for k in range(len(x))]
-    return _curve(change_label(arm), [float(epoch) for epoch in x], columns, is_baseline=arm.is_baseline)
+    return _curve(change_label(results.grid, arm), [float(epoch) for epoch in x], columns, is_baseline=arm.is_baseline)
 
 
 # --------------------------------------------------------------------------------------------------------- ladders
@@ -125,7 +125,7 @@ def _ladder(results: Results, arm: Arm) -> Curve:
     x = [float(k) if position is None else position for k, position in enumerate(positions)]
     order = sorted(range(len(x)), key=x.__getitem__)
     columns = [[results.read(arm.trials(seed)[k], _VALIDATION) for seed in results.grid.seeds] for k in order]
-    return _curve(change_label(arm), sorted(x), columns, is_baseline=arm.is_baseline)
+    return _curve(change_label(results.grid, arm), sorted(x), columns, is_baseline=arm.is_baseline)
 
 
 # ------------------------------------------------------------------------------------------------------- heat maps
@@ -150,9 +150,9 @@ def _context_maps(results: Results) -> Iterator[HeatMap]:
         groups.setdefault(context_label(rest), []).append(arm)
     for title, members in groups.items():
         columns = list(dict.fromkeys(_on(arm, axis) for arm in members))
-        rows = list(dict.fromkeys(change_label(arm) for arm in members))
+        rows = list(dict.fromkeys(change_label(results.grid, arm) for arm in members))
         if min(len(columns), len(rows)) > 1:
-            cells = {(change_label(arm), _on(arm, axis)): _headline(results, arm) for arm in members}
+            cells = {(change_label(results.grid, arm), _on(arm, axis)): _headline(results, arm) for arm in members}
             values = tuple(tuple(cells.get((row, column), math.nan) for column in columns) for row in rows)
             yield HeatMap(title, "change", axis, tuple(rows), tuple(columns), values, "test accuracy", unit="share")
 
@@ -185,7 +185,7 @@ def _rung_maps(results: Results) -> Iterator[HeatMap]:
     for arms in (arms for arms in by_ladder.values() if len(arms) > 1):
         columns = tuple(", ".join(setting.label for setting in rung.settings) for rung in arms[0].rungs)
         values = tuple(_ladder_means(results, arm) for arm in arms)
-        rows = tuple(change_label(arm) for arm in arms)
+        rows = tuple(change_label(results.grid, arm) for arm in arms)
         axis = ", ".join(arms[0].tuned_keys)
         yield HeatMap(results.grid.title, "change", axis, rows, columns, values, "validation accuracy", unit="share")
 
@@ -207,7 +207,7 @@ def gradient_norms(results: Results) -> FigureGroup | None:
         depth = arm.config.model.get("depth") if isinstance(arm.config, Config) else None
         if depth and any(setting.path == "model.depth" for setting in arm.context) and not arm.is_tuned:
             rest = context_label([setting for setting in arm.context if setting.path != "model.depth"])
-            groups.setdefault(rest, {}).setdefault(change_label(arm), []).append(arm)
+            groups.setdefault(rest, {}).setdefault(change_label(results.grid, arm), []).append(arm)
     panels = [
         Panel(title, "depth (hidden layers)", "‖∂L/∂W₁‖ before training", curves, y_log=True)
         for title, by_change in groups.items()

@@ -10,7 +10,7 @@ import numpy as np
 
 from d2lbench.analysis.model import ArmRow, ArmTable, Interval
 from d2lbench.analysis.statistics import paired_correlation, t_interval
-from d2lbench.spec import Component, Config
+from d2lbench.spec import Component, Config, spelled
 
 if TYPE_CHECKING:
     from d2lbench.analysis.results import Results
@@ -36,9 +36,21 @@ def context_label(context: Sequence[Setting]) -> str:
     return ", ".join(setting.label for setting in context)
 
 
-def change_label(arm: Arm) -> str:
-    """Return what an arm changes from its context's baseline."""
-    return "baseline" if arm.change is None else arm.change.label
+def change_label(grid: Grid, arm: Arm) -> str:
+    """Return what an arm changes from its context's baseline; of the baseline, the values that the others change."""
+    if arm.change is not None:
+        return arm.change.label
+    varied = (path for axis in grid.axes if axis.kind == "vary" for path in axis.paths)
+    values = dict.fromkeys(value for path in varied if (value := _own_value(arm, path)))
+    return f"{', '.join(values)} (baseline)" if values else "baseline"
+
+
+def _own_value(arm: Arm, path: str) -> str:
+    key, _, option = path.partition(".")
+    value = getattr(arm.config, key, None)
+    if isinstance(value, Component):
+        return spelled(value.get(option)) if option else value.name
+    return spelled(value)
 
 
 def trained(grid: Grid) -> list[Arm]:
@@ -82,7 +94,7 @@ def _row(results: Results, arm: Arm, baseline: Arm | None) -> ArmRow:
         correlation = paired_correlation(*zip(*pairs, strict=True)) if len(pairs) > 1 else None
     return ArmRow(
         context=context_label(arm.context),
-        label=change_label(arm),
+        label=change_label(results.grid, arm),
         is_baseline=arm.is_baseline,
         tuned=results.picks_in_words(arm, results.grid.table_select),
         metric=interval(values),

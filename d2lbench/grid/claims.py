@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from d2lbench.grid.parts import PartReader
-from d2lbench.grid.statement import Claim
-from d2lbench.spec import digest
+from d2lbench.grid.statement import Claim, Side
+from d2lbench.spec import digest, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from d2lbench.grid.claim_file import ClaimText
     from d2lbench.grid.expand import Expansion
-    from d2lbench.grid.statement import Part
+    from d2lbench.grid.statement import Comparison, Part
     from d2lbench.spec import Component
 
 #: A family-wise error of 5 % must be within reach of the smallest p that so many seeds allow.
@@ -30,7 +30,6 @@ def claim(text: ClaimText, expansion: Expansion | None, scale: str) -> Claim:
     parts: tuple[Part, ...] = ()
     if asked and runnable and expansion is not None:
         parts = tuple(PartReader(each, expansion, head.kind, scale).part() for each in text.parts)
-    written = {"scale": scale, "raw": dict(text.raw), "margins": [part.margin for part in parts]}
     return Claim(
         id=head.id,
         kind=head.kind,
@@ -42,8 +41,30 @@ def claim(text: ClaimText, expansion: Expansion | None, scale: str) -> Claim:
         runnable=runnable,
         parts=parts,
         raw=text.raw,
-        digest=digest(written),
+        digest=digest({"kind": head.kind, "parts": [_tested(part) for part in parts] or dict(text.raw)}),
     )
+
+
+def _tested(part: Part) -> dict[str, Any]:
+    """Return what a part puts to the test, without the words around it: a claim told better is the same claim."""
+    return {
+        "metric": _spelled(part.metric),
+        "statistic": [_spelled(part.statistic), part.over, part.along],
+        "select": _spelled(part.select) if part.select else "",
+        "margin": [part.margin, part.as_],
+        "comparisons": [
+            [comparison.relation, comparison.sign, comparison.first.label, _second(comparison)]
+            for comparison in part.comparisons
+        ],
+    }
+
+
+def _spelled(component: Component) -> list[Any]:
+    return [component.name, [[name, spelled(value)] for name, value in component.options]]
+
+
+def _second(comparison: Comparison) -> str:
+    return comparison.second.label if isinstance(comparison.second, Side) else repr(comparison.second)
 
 
 def family_seeds(m: int) -> int:

@@ -95,6 +95,9 @@ class Measures:
     def _twin(self, metric: Component, key: str) -> Component:
         if self.reads_validation(metric):
             return metric
+        if dict(metric.options).get("split") == "test":
+            named = {option: _plain(value) for option, value in metric.canonical}
+            return self.metric({"name": metric.name, **named, "split": "validation"}, key)
         name = metric.name.replace("test_", "validation_", 1)
         if not metric.name.startswith("test_") or name not in self.resolver.registry.names("metric"):
             problem = f'is missing: "{metric.name}" has no column of validation data that could pick the trials'

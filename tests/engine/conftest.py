@@ -43,9 +43,7 @@ DEFAULTS = {
 }
 
 
-def build_cell(
-    seed=0, *, epochs=2, batch_size=32, eval_every=1, dtype="float64", replica=0, **components
-):
+def build_cell(seed=0, *, epochs=2, batch_size=32, eval_every=1, dtype="float64", replica=0, **components):
     """Return a cell; a component is given as (name, options)."""
     chosen = {
         kind: build_component(kind, name, **options) for kind, (name, options) in {**DEFAULTS, **components}.items()
