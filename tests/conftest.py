@@ -16,12 +16,12 @@ from d2lbench.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: Two structures, so two stacks: 12 cells and 8 of checks.
+#: Two structures and three stacks: 24 cells and 16 of checks.
 TINY = """
 format = 1
 title = "Two rates, two widths"
 question = "Does a larger rate learn faster?"
-seeds = 4
+seeds = 8
 [base]
 dataset = { name = "digits", train_size = 60 }
 model = { name = "mlp", hidden = [8] }
@@ -31,6 +31,15 @@ batch_size = 32
 [vary]
 optimizer.lr = [0.5]
 model.hidden = [[6]]
+[[claims]]
+id = "larger-is-faster"
+kind = "comparison"
+origin = "ours"
+says = "After two epochs the larger rate has the smaller loss."
+source = "us"
+metric = "test_loss"
+lower = { optimizer.lr = 0.5 }
+than = "baseline"
 """
 
 #: 8 arms at 4 seeds, eight cells a stack: four stacks that need no data.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
+import importlib.util
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,15 +56,41 @@ class Splits:
 
 @functools.cache
 def _digits_pool() -> Pool:
-    from sklearn.datasets import load_digits
+    """Read scikit-learn's copy of the digits, without importing the library: that costs seconds a process."""
+    import numpy as np
 
-    bunch = load_digits()
-    x, y = bunch.data.astype("uint8"), bunch.target.astype("int64")
+    spec = importlib.util.find_spec("sklearn")
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    path = Path(*folders[:1], "datasets", "data", "digits.csv.gz")
+    try:
+        with gzip.open(path, "rt", encoding="ascii") as lines:
+            table = np.loadtxt(lines, delimiter=",", dtype=np.uint8)
+    except (OSError, ValueError) as error:
+        problem = f"digits: scikit-learn's copy cannot be read: {error}; install scikit-learn anew"
+        raise DataError(problem) from error
+    x, y = table[:, :-1].copy(), table[:, -1].astype(np.int64)
     found = hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()
     if found != DIGITS_SHA256:
         problem = f"digits: scikit-learn's copy has SHA-256 {found}, expected {DIGITS_SHA256}"
         raise DataError(problem)
     return Pool(x, y, 1 / 16, 10)
+
+
+def _stratified(
+    rows: NDArray[np.int64], y: NDArray[np.int64], size: int, draw: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rest of ``rows`` and a sample of ``size`` of them that has each class in proportion, within one.
+
+    Systematic sampling: rows in random order within their class, every (n / size)-th is taken from a random start.
+    """
+    import numpy as np
+
+    order = draw.permutation(rows)
+    order = order[np.argsort(y[order], kind="stable")]
+    places = ((np.arange(size) + draw.random()) * len(rows) / size).astype(np.int64)
+    taken = np.zeros(len(rows), dtype=bool)
+    taken[places] = True
+    return draw.permutation(order[~taken]), draw.permutation(order[taken])
 
 
 def _fits_digits(config: Config) -> None:
@@ -90,13 +117,11 @@ def _fits(config: Config, most: int) -> None:
 def digits(seed: int, /, *, train_size: Annotated[int, Ge(1)] | None = None) -> Splits:
     """Handwritten digits, 8 × 8 (scikit-learn): a stratified split per seed into 900, 400 and 497."""
     import numpy as np
-    from sklearn.model_selection import train_test_split
 
     pool = _digits_pool()
-    rows = np.arange(len(pool.y))
-    state = key_integer(seed, "split") % 2**32
-    rest, test = train_test_split(rows, test_size=497, stratify=pool.y, random_state=state)
-    train, validation = train_test_split(rest, test_size=400, stratify=pool.y[rest], random_state=state)
+    draw = np.random.default_rng(key_integer(seed, "split"))
+    rest, test = _stratified(np.arange(len(pool.y)), pool.y, 497, draw)
+    train, validation = _stratified(rest, pool.y, 400, draw)
     return Splits(pool, _subset(train, train_size, seed), validation, test)
 
 
