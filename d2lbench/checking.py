@@ -49,17 +49,20 @@ class Checks:
     """All grids asked for."""
 
     grids: tuple[Checked, ...]
+    unplanned: dict[str, str]
 
     def text(self) -> str:
         """Return sizes and the estimate in words."""
         left = sum(grid.cells - grid.stored for grid in self.grids)
         total = sum(grid.cells for grid in self.grids)
         foot = f"{total:,} cells, {left:,} to train; time and memory: not calibrated on this machine"
-        return "\n\n".join([*(grid.text() for grid in self.grids), foot])
+        large = (f"{name}\n  {size}: too many to plan here" for name, size in self.unplanned.items())
+        return "\n\n".join([*(grid.text() for grid in self.grids), *large, foot])
 
     def as_json(self) -> str:
         """Return the same for machines."""
-        return json_text([asdict(grid) for grid in self.grids])
+        large = [{"name": name, "size": size, "cells": None} for name, size in self.unplanned.items()]
+        return json_text([*(asdict(grid) for grid in self.grids), *large])
 
 
 def checked(session: Session) -> Checks:
@@ -68,7 +71,8 @@ def checked(session: Session) -> Checks:
     if session.request.store.exists():
         with session.open_store() as store:
             finished = store.finished(session.environment)
-    return Checks(tuple(_checked(grid, finished, session.request.device) for grid in session.grids))
+    grids = tuple(_checked(grid, finished, session.request.device) for grid in session.grids)
+    return Checks(grids, {path.stem: size.text() for path, size in session.unexpanded.items()})
 
 
 def _checked(grid: Grid, finished: dict[str, frozenset[str]], device: str) -> Checked:

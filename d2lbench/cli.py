@@ -262,7 +262,7 @@ def main() -> None:
 
 def _exit_code() -> int:
     try:
-        code = app(standalone_mode=False)  # an interrupt comes back as its exit code
+        code = app(prog_name="d2lbench", standalone_mode=False)  # an interrupt comes back as its exit code
     except D2lbenchError as error:
         _say(f"d2lbench: {error}")
         return error.exit_code

@@ -18,7 +18,7 @@ from d2lbench.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from d2lbench.grid.model import Arm, Grid
+    from d2lbench.grid.model import Arm, Grid, Size
 
 #: Above this many cells a run asks first.
 MANY_CELLS = 10_000
@@ -52,12 +52,15 @@ class Request:
 class Session:
     """A request with its plugins loaded and its grids expanded; a grid's mistake ends it before anything runs.
 
-    ``confirm`` is asked before more than 10,000 cells are expanded: their number is known without that.
+    ``confirm`` is asked before more than 10,000 cells are expanded: their number is known without that. Grids of more
+    than ``most`` cells are not expanded at all.
     """
 
     request: Request
     confirm: Callable[[str], bool] | None = None
+    most: int | None = None
     grids: list[Grid] = field(default_factory=list)
+    unexpanded: dict[Path, Size] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Load everything."""
@@ -66,11 +69,14 @@ class Session:
         plugins.load(request.plugins)
         paths = find_grids(request.names)
         asked: Any = {"scale": request.scale, "sets": request.sets, "seeds": request.seeds}
-        if self.confirm is not None:
-            total = sum(count(path, registry, **asked).total for path in paths)
-            if total > MANY_CELLS and not self.confirm(f"{total:,} cells. Go on?"):
-                problem = f"{total:,} cells are more than {MANY_CELLS:,}; say --yes to run them"
-                raise UsageError(problem)
+        sizes = {path: count(path, registry, **asked) for path in paths}
+        total = sum(size.total for size in sizes.values())
+        if self.confirm is not None and total > MANY_CELLS and not self.confirm(f"{total:,} cells. Go on?"):
+            problem = f"{total:,} cells are more than {MANY_CELLS:,}; say --yes to run them"
+            raise UsageError(problem)
+        if self.most is not None:
+            self.unexpanded = {path: size for path, size in sizes.items() if size.total > self.most}
+        paths = [path for path in paths if path not in self.unexpanded]
         self.grids = [load(path, registry, only=request.only, **asked) for path in paths]
         _refuse_unmatched(request.only, self.grids)
         if request.only:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from d2lbench.store import Store
 
 
+#: Above this many cells `check` tells a grid's size and leaves it at that.
+MOST_PLANNED = 100_000
+
+
 @dataclass(frozen=True)
 class Done:
     """What a run did and where its report lies."""
@@ -140,14 +144,14 @@ def check_text(request: Request) -> str:
     """Return the size, stacks and state of every grid, in words."""
     from d2lbench.checking import checked
 
-    return checked(Session(request)).text()
+    return checked(Session(request, most=MOST_PLANNED)).text()
 
 
 def check_json(request: Request) -> str:
     """Return the same for machines."""
     from d2lbench.checking import checked
 
-    return checked(Session(request)).as_json()
+    return checked(Session(request, most=MOST_PLANNED)).as_json()
 
 
 def claims_text(request: Request) -> str:
@@ -193,4 +197,4 @@ def exported(request: Request, form: str) -> str:
         tables = [frame(results_of(grid, store, session.environment)).assign(grid=grid.name) for grid in session.grids]
     table = pd.concat(tables, ignore_index=True)
     table.insert(0, "grid", table.pop("grid"))
-    return as_csv(table) if form == "csv" else str(table.to_json(orient="records", indent=1)) + "\n"
+    return as_csv(table) if form == "csv" else json_text(table.astype(object).to_dict("records")) + "\n"

@@ -16,7 +16,7 @@ from d2lbench.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: Two structures and three stacks: 24 cells and 16 of checks.
+#: Two structures, so two stacks or more: 24 cells and 16 of checks.
 TINY = """
 format = 1
 title = "Two rates, two widths"

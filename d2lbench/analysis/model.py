@@ -76,6 +76,7 @@ class Panel:
     reference: float | None = None  # a horizontal line: the trivial baseline
     reference_label: str = ""
     y_unit: str = ""  # "share": ticks in percent
+    y_range: tuple[float, float] | None = None  # what the y axis shows at least: panels side by side share it
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,12 @@ def _by_context(arms: Sequence[Arm]) -> Mapping[tuple[Setting, ...], list[Arm]]:
     for arm in arms:
         found.setdefault(arm.context, []).append(arm)
     return found
+
+
+def _sharing_y(panels: Sequence[Panel]) -> tuple[Panel, ...]:
+    """Return the panels with one range of y, that of all their means, so that they can be compared by eye."""
+    means = [y for panel in panels for curve in panel.curves for y in curve.mean if math.isfinite(y)]
+    return tuple(replace(panel, y_range=(min(means), max(means)) if means else None) for panel in panels)
 
 
 def _curve(label: str, x: Sequence[float], columns: Sequence[Sequence[float | None]], *, is_baseline: bool) -> Curve:
@@ -68,7 +75,7 @@ def learning_curves(results: Results) -> FigureGroup | None:
             )
     tuned = " Tuned arms are shown at the rung that each seed picked." if _is_tuned(results) else ""
     caption = f"Test accuracy over training. {_BAND}{tuned}"
-    return FigureGroup("learning-curves", caption, tuple(panels)) if panels else None
+    return FigureGroup("learning-curves", caption, _sharing_y(panels)) if panels else None
 
 
 def _is_tuned(results: Results) -> bool:
@@ -116,7 +123,7 @@ def ladders(results: Results) -> FigureGroup | None:
         f"What tuning saw: validation accuracy at the end of training over the ladder. {_BAND} Diverged runs count "
         "at chance."
     )
-    return FigureGroup("ladders", caption, tuple(panels)) if panels else None
+    return FigureGroup("ladders", caption, _sharing_y(panels)) if panels else None
 
 
 def _ladder(results: Results, arm: Arm) -> Curve:
@@ -217,7 +224,7 @@ def gradient_norms(results: Results) -> FigureGroup | None:
         "Norm of the loss' gradient with respect to the first layer's weights, before the first step. Geometric means "
         "over seeds with 95 % t intervals of the logarithm."
     )
-    return FigureGroup("gradient-norms", caption, tuple(panels)) if panels else None
+    return FigureGroup("gradient-norms", caption, _sharing_y(panels)) if panels else None
 
 
 def _over_depth(results: Results, label: str, arms: Sequence[Arm]) -> Curve:

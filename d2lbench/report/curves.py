@@ -135,6 +135,7 @@ def _limits(panel: Panel, curves: Sequence[Curve]) -> tuple[float, float] | None
     means = [forward(y) for curve in curves for y in _points(curve, panel)[1]]
     if panel.reference is not None and _usable(panel.reference, log=panel.y_log):
         means.append(forward(panel.reference))
+    means += [forward(value) for value in panel.y_range or () if _usable(value, log=panel.y_log)]
     if not means:
         return None
     low, high = min(means), max(means)
