@@ -10,7 +10,7 @@ import numpy as np
 from d2lbench.engine.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class Journal:
         self._last_finite = np.full(len(cells), math.nan)
         self._constants: tuple[Vector, Vector] = (self._last_finite, self._last_finite)
         self._correctness: list[dict[str, tuple[bytes, int]]] = [{} for _ in cells]
+        self._weights = [b""] * len(cells)
 
     @property
     def last_epoch(self) -> int:
@@ -77,6 +78,11 @@ class Journal:
         for row in np.flatnonzero(self._epochs == epoch).tolist():
             self._correctness[row][split] = packed[row]
 
+    def note_weights(self, epoch: int, packed: Callable[[int], bytes]) -> None:
+        """Keep the final weights of the rows whose last epoch this is."""
+        for row in np.flatnonzero(self._epochs == epoch).tolist():
+            self._weights[row] = packed(row)
+
     def note_steps(self, epoch: int, losses: Vector, health: Vector) -> None:
         """Judge an epoch's steps: ``losses`` (T, M), and ``health`` (T, M), not finite where a parameter is not."""
         steps = len(losses)
@@ -106,6 +112,7 @@ class Journal:
             diverged_step=step or None,
             series={name: self._series(name, row) for name in self._values},
             correctness={} if step else self._correctness[row],
+            weights=self._weights[row],
             constant_loss=float(self._constants[0][row]),
             chance=float(self._constants[1][row]),
             last_finite_loss=float(self._last_finite[row]),

@@ -82,6 +82,15 @@ def _module_of(layer: Layer, rates: Sequence[float], uniforms: Provider | None) 
     return nn.Dropout(p) if uniforms is None else InjectedDropout(layer, p, uniforms)
 
 
+def packed_row(parameters: Parameters, row: int) -> bytes:
+    """Return one row of stacked parameters as a safetensors file, named as :func:`module` names them."""
+    from safetensors.torch import save
+
+    network = module(parameters.model)
+    load_row(network, parameters, row)
+    return save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
+
+
 @torch.no_grad()
 def load_row(network: nn.Module, parameters: Parameters, row: int) -> None:
     """Copy one row of stacked parameters into a module built from the same records, and take over its dtype."""

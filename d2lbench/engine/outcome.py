@@ -31,6 +31,8 @@ class Outcome:
         Test loss of the predictor that always answers with the training split's class frequencies, in nats.
     chance
         Share of the test split that belongs to the training split's largest class, 0…1.
+    weights
+        The final parameters as a safetensors file under ``torch.nn``'s names, where the stack keeps them; else empty.
     last_finite_loss
         The last finite mini-batch loss without penalty, in nats; NaN where there was none.
     """
@@ -41,6 +43,7 @@ class Outcome:
     diverged_step: int | None = None
     series: dict[str, Series] = field(default_factory=dict)
     correctness: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+    weights: bytes = b""
     constant_loss: float = float("nan")
     chance: float = float("nan")
     last_finite_loss: float = float("nan")

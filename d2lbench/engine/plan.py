@@ -17,6 +17,8 @@ from d2lbench.spec import Cell, Component, Config, Measurement, digest
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence
 
+#: Named among a stack's optional series, it keeps the cells' final weights.
+WEIGHTS: Final = "weights"
 #: Experiments cost no shared program; a few share a stack so that the store is not written to for each alone.
 MEASUREMENTS: Final = 8
 

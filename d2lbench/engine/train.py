@@ -11,8 +11,9 @@ from d2lbench.catalogue import load
 from d2lbench.catalogue.layers import dropouts, linears
 from d2lbench.engine.batches import Feed, Uniforms
 from d2lbench.engine.journal import Journal
+from d2lbench.engine.module import packed_row
 from d2lbench.engine.outcome import Outcome
-from d2lbench.engine.plan import Stack, model_of, regularization_of
+from d2lbench.engine.plan import WEIGHTS, Stack, model_of, regularization_of
 from d2lbench.engine.probes import (
     PROBED,
     Evaluation,
@@ -155,6 +156,8 @@ class Training:
         if epoch and self.journal.ends(epoch):
             self._note(epoch, change_probes(self.parameters, self.cells))
             self.journal.note_correctness(epoch, "test", self.evaluation.packed("test"))
+            if WEIGHTS in self.series:
+                self.journal.note_weights(epoch, lambda row: packed_row(self.parameters, row))
 
     def _note(self, epoch: int, vectors: Mapping[str, torch.Tensor]) -> None:
         self.journal.note(epoch, {name: vector.cpu() for name, vector in vectors.items()})
