@@ -76,7 +76,7 @@ def provenance() -> dict[str, str]:
     """Return what a reader needs to judge or repeat a run; none of it is part of a run's identity."""
     return {
         "machine": platform.machine(),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "processor": cpu_model(),
         "cores": str(os.cpu_count()),
         "python": platform.python_version(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,9 @@ class Progress:
         if sys.stderr.isatty() and not self._quiet:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, unit=" cells", desc="training", file=sys.stderr, dynamic_ncols=True)
+            columns, rows = shutil.get_terminal_size()  # 80 by 24 where a terminal does not say
+            size = {"ncols": columns, "nrows": rows}
+            self._bar = tqdm(total=total, unit=" cells", desc="training", file=sys.stderr, **size)
 
     def __enter__(self) -> Self:
         """Show the bar until the block ends."""

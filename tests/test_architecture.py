@@ -97,7 +97,9 @@ def test_a_module_is_shorter_than_300_lines_and_a_function_than_60(path):
 def test_no_error_is_swallowed_and_nothing_in_data_is_run(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ExceptHandler):
-            broad = node.type is None or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"})
+            broad = node.type is None or (
+                isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}
+            )
             silent = all(isinstance(line, ast.Pass | ast.Continue) for line in node.body)
             assert not (broad and silent), f"line {node.lineno}: an error is swallowed"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -121,7 +123,9 @@ def test_the_reading_wing_loads_without_torch():
 
 
 def test_planning_loads_without_torch():
-    assert heavy_after("import d2lbench.planning, d2lbench.runner, d2lbench.checking; d2lbench.catalogue.load()") == set()
+    assert (
+        heavy_after("import d2lbench.planning, d2lbench.runner, d2lbench.checking; d2lbench.catalogue.load()") == set()
+    )
 
 
 def heavy_after(code):

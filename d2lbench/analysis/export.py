@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from d2lbench.analysis.tables import change_label, context_label
-from d2lbench.registry import REGISTRY
+from d2lbench.registry import REGISTRY, REQUIRED
 from d2lbench.spec import COMPONENT_KEYS, SCALAR_KEYS, Component, Config, spelled
 
 if TYPE_CHECKING:
@@ -42,16 +42,16 @@ def _cells(results: Results) -> Iterator[tuple[Arm, str, Cell]]:
 
 
 def _metrics(results: Results) -> list[Component]:
-    """Return the metrics that need no further option, and those that claims name."""
-    plain = []
-    for entry in REGISTRY.entries("metric"):
-        if all(option.default is not None or option.name == "layer" for option in entry.options.values()):
-            try:
-                options = entry.resolve({})
-            except Exception:  # noqa: BLE001, S112  (a metric that needs an option is no column by itself)
-                continue
-            plain.append(Component("metric", entry.name, tuple(sorted(options.items()))))
+    """Return the metrics that need no further option and those that claims name, if the grid trains; else those."""
     claimed = [part.metric for claim in results.grid.claims for part in claim.parts]
+    claimed = [metric for metric in claimed if metric.name in REGISTRY.names("metric")]
+    if not any(isinstance(arm.config, Config) for arm in results.grid.arms):
+        return []
+    plain = [
+        Component("metric", entry.name, tuple(sorted(entry.resolve({}).items())))
+        for entry in REGISTRY.entries("metric")
+        if not any(option.default is REQUIRED for option in entry.options.values())
+    ]
     return [*plain, *(metric for metric in dict.fromkeys(claimed) if metric not in plain)]
 
 
@@ -80,8 +80,11 @@ def _became(results: Results, cell: Cell) -> dict[str, Any]:
 
 
 def _measured(results: Results, cell: Cell, metrics: list[Component]) -> dict[str, float | None]:
-    if results.run(cell) is None:
+    run = results.run(cell)
+    if run is None:
         return {_column(metric): None for metric in metrics}
+    if not isinstance(cell.config, Config):  # an experiment names its own metrics
+        return {name: float(y[-1]) for name, (_, y) in sorted((run.series or {}).items())}
     values = {_column(metric): results.read(cell, metric) for metric in metrics}
     return {name: float(value) for name, value in values.items() if not hasattr(value, "__len__")}
 

@@ -267,8 +267,10 @@ def late_variation(record: Record, /, *, share: Share = 0.34) -> float:
 
     _, y = record.curve("batch_loss")
     late = y[-max(3, round(share * len(y))) :]
-    if record.diverged or not np.isfinite(late).all():
+    if record.diverged:
         return 1.0
+    if len(late) < 3 or not np.isfinite(late).all():  # noqa: PLR2004  (a line through two points leaves no rest)
+        return math.nan
     t = np.arange(len(late))
     rest = late - np.polyval(np.polyfit(t, late, 1), t)
     return float(max(np.sqrt((rest**2).sum() / max(1, len(late) - 2)), 1e-12) / max(late.mean(), 1e-12))

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from d2lbench.interrupts import Stop
+
 #: How often the run is killed; more for a long run.
 KILLS = int(os.environ.get("D2LBENCH_TEST_KILLS", "2"))
 RUN = ("run", "pauses.toml", "--plugin", "pause.py", "--no-report", "--jobs", "1")
@@ -79,29 +81,45 @@ def test_kill_at_any_moment_loses_no_stack_and_the_rerun_does_only_what_is_missi
     assert numbers(after) == expected_numbers()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_says_so_and_leaves_no_worker(house, number):
+def test_ctrl_c_saves_says_so_and_leaves_no_worker(house):
     process = house.start(*RUN)
     house.wait_for_rows(process, 1)
     children = workers_of(process.pid)
     assert children
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert out == ""
+    assert "d2lbench: stopping; once more to stop at once" in err
     assert "d2lbench: interrupted; what was finished is stored, run again to go on" in err
     assert "Traceback" not in err
     assert wait_until_gone(children) == []
     assert 0 < len(house.rows()) < 32
 
 
-def test_a_second_signal_ends_it_at_once(house):
+def test_a_second_signal_ends_it_at_once_and_the_store_is_whole(house):
     process = house.start(*RUN)
     house.wait_for_rows(process, 1)
     children = workers_of(process.pid)
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
     assert process.returncode == 130
+    assert "Traceback" not in err
     assert wait_until_gone(children) == []
     assert len(house.rows()) % 8 == 0
+
+
+def test_a_first_signal_only_asks_and_a_second_insists():
+    with Stop() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_signals_go_back_to_who_listened_before():
+    before = signal.getsignal(signal.SIGTERM)
+    with Stop():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before

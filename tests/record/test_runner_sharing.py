@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
 
+#: How many processes share a store; more for a long run.
+COUNTS = [int(count) for count in os.environ.get("D2LBENCH_TEST_SHARERS", "4").split()]
 
-@pytest.mark.parametrize("count", [2, 4])
+
+@pytest.mark.parametrize("count", COUNTS)
 def test_processes_that_share_a_store_do_each_cell_once(house, count):
     run = ("run", "pauses.toml", "--plugin", "pause.py", "--no-report", "--jobs", "1")
     processes = [house.start(*run) for _ in range(count)]

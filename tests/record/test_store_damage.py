@@ -111,14 +111,14 @@ def test_a_newer_schema_is_refused_with_the_remedy(whole, tmp_path):
 
 
 def test_a_missing_store_is_refused_where_it_is_read(tmp_path):
-    with pytest.raises(StoreError, match="no store at .*; `d2lbench run` makes one, --store names another"):
+    with pytest.raises(StoreError, match=r"no store at .*; `d2lbench run` makes one, --store names another"):
         Store(tmp_path / "none.sqlite", create=False)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_log_without_its_store_is_not_mixed_into_a_new_one(tmp_path):
     (tmp_path / "store.sqlite-wal").write_bytes(b"old")
-    with pytest.raises(StoreError, match="store.sqlite-wal lies there without its store"):
+    with pytest.raises(StoreError, match=r"store\.sqlite-wal lies there without its store"):
         Store(tmp_path / "store.sqlite")
     assert [path.name for path in tmp_path.iterdir()] == ["store.sqlite-wal"]
 

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import subprocess
 
 import pytest
 
@@ -73,11 +72,11 @@ def test_export_guards_what_a_spreadsheet_would_run(read, house, trained):
 
 def test_export_may_be_cut_off_by_its_reader(trained):
     with trained.start("export", "tiny.toml") as process:
-        head = subprocess.run(["head", "-n", "1"], stdin=process.stdout, capture_output=True, text=True, check=True)
+        first = process.stdout.readline()
         process.stdout.close()
         err = process.stderr.read()
     assert process.returncode == 0
-    assert head.stdout.startswith("grid,cell,")
+    assert first.startswith("grid,cell,")
     assert err == ""
 
 

@@ -26,7 +26,9 @@ print(*sorted({{name.partition(".")[0] for name in sys.modules}} & {{{heavy}}}))
 def loaded(calls, heavy, folder):
     """Return which of the heavy libraries a process has loaded after some commands."""
     code = LOADED.format(calls=calls, heavy=", ".join(map(repr, heavy)))
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True, timeout=60
+    )
     return done.stdout.split()
 
 
@@ -44,7 +46,12 @@ def test_check_and_list_load_neither_torch_nor_what_only_reports_need(house):
 
 
 def test_reading_commands_never_load_torch(trained):
-    calls = [["show", "tiny.toml"], ["claims", "tiny.toml"], ["export", "tiny.toml"], ["report", "tiny.toml", "-o", "again"]]
+    calls = [
+        ["show", "tiny.toml"],
+        ["claims", "tiny.toml"],
+        ["export", "tiny.toml"],
+        ["report", "tiny.toml", "-o", "again"],
+    ]
     assert loaded(calls, ["torch", "torchvision"], trained.folder) == []
 
 
