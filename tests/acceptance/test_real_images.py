@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from d2lbench import catalogue
 from d2lbench.engine.plan import plan
-from d2lbench.engine.train import train
+from d2lbench.engine.train import prepare_process, train
 from d2lbench.grid import load
 
 IMAGES = Path(os.environ.get("D2LBENCH_DATA", "nowhere")) / "FashionMNIST" / "raw" / "train-images-idx3-ubyte.gz"
@@ -28,6 +29,13 @@ epochs     = 10
 eval_every = 10
 batch_size = 256
 """
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_worker():
+    prepare_process(threads=1)
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.mark.skipif(not IMAGES.is_file(), reason="D2LBENCH_DATA names no Fashion-MNIST")

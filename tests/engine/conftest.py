@@ -18,9 +18,12 @@ from d2lbench.seeding import generator
 from d2lbench.spec import Cell, Component, Config
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread():
+@pytest.fixture(scope="module", autouse=True)
+def _as_in_a_worker():
+    """Prepare the process as a worker's, and give it its denormal numbers back: other tests need them."""
     prepare_process(threads=1)
+    yield
+    torch.set_flush_denormal(False)
 
 
 def build_component(kind, name, **options):

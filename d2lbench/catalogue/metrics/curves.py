@@ -1,0 +1,143 @@
+"""Metrics of curves over training: losses, accuracies, and what is counted or measured along them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from annotated_types import Gt, Le
+
+from d2lbench.catalogue.metrics.record import At, Record, value_at
+from d2lbench.registry import register
+
+Share = Annotated[float, Gt(0), Le(1)]
+
+
+def _curve_metric(name: str, better: str | None, filler: Callable[[Record], float], **traits: Any) -> None:
+    """Register a metric that reads one series; ``filler`` says what stands for the values of a diverged run."""
+
+    def read(record: Record, /, *, at: At = "last") -> Any:
+        import numpy as np
+
+        x, y = record.curve(name)
+        if record.diverged:
+            y = np.where(np.isfinite(y), y, filler(record))
+        value = value_at((x, y), at, better)
+        diverged_end = record.diverged and at in {"last", "best"}
+        return filler(record) if diverged_end else value
+
+    split, _, what = name.partition("_")
+    read.__doc__ = f"{what.capitalize()} on the {split} examples, in evaluation mode."
+    columns = {"columns": lambda _: (name,), "better": better, "curve": True}
+    register("metric", name, **columns, **traits)(read)
+
+
+_ACCURACY = {"as_": "difference", "margins": {"quick": 0.01, "full": 0.005}, "unit": "share"}
+_LOSS = {"as_": "ratio", "margins": {"quick": 0.05, "full": 0.05}, "unit": "nats"}
+
+for _split in ("train", "validation", "test"):
+    _curve_metric(f"{_split}_accuracy", "higher", lambda record: record.chance, split=_split, **_ACCURACY)
+    _curve_metric(f"{_split}_loss", "lower", Record.loss_when_diverged, split=_split, **_LOSS)
+
+
+@register(
+    "metric",
+    "batch_loss",
+    columns=lambda _: ("batch_loss",),
+    better="lower",
+    split="train",
+    curve=True,
+    **_LOSS,
+)
+def batch_loss(record: Record, /, *, at: At = "last") -> Any:
+    """The mean loss of an epoch's mini-batches, as training sees them (dropout on, penalties left out)."""
+    import numpy as np
+
+    x, y = record.curve("batch_loss")
+    if record.diverged:
+        y = np.where(np.isfinite(y), y, record.loss_when_diverged())
+        if at in {"last", "best"}:
+            return record.loss_when_diverged()
+    return value_at((x, y), "each" if at == "each" else "last" if at == "last" else at, "lower")
+
+
+@register(
+    "metric",
+    "gap",
+    columns=lambda _: ("train_accuracy", "test_accuracy"),
+    better="lower",
+    split="test",
+    **_ACCURACY,
+)
+def gap(record: Record, /, *, at: Literal["start", "each", "last"] = "last") -> Any:
+    """Training accuracy minus test accuracy, both in evaluation mode; 0 for a diverged run (both at chance)."""
+    if record.diverged and at == "last":
+        return 0.0
+    x, train = record.curve("train_accuracy")
+    return value_at((x, train - record.curve("test_accuracy")[1]), at, None)
+
+
+@register(
+    "metric",
+    "epochs_to_target",
+    columns=lambda options: (f"{options['split']}_accuracy",),
+    as_="difference",
+    margins={"quick": 1.0, "full": 1.0},
+    better="lower",
+    split=lambda options: options["split"],
+    unit="epochs",
+    censored=True,
+)
+def epochs_to_target(
+    record: Record, /, *, target: Share, split: Literal["train", "validation", "test"] = "validation"
+) -> float:
+    """The first evaluated epoch at which accuracy reaches ``target``; budget + 1 where it never does (censored)."""
+    x, y = record.curve(f"{split}_accuracy")
+    reached = x[y >= target]
+    return float(reached[0]) if len(reached) else float(record.epochs + 1)
+
+
+@register(
+    "metric",
+    "late_variation",
+    columns=lambda _: ("batch_loss",),
+    as_="ratio",
+    margins={"quick": 0.2, "full": 0.2},
+    better=None,
+    split="train",
+)
+def late_variation(record: Record, /, *, share: Share = 0.34) -> float:
+    """How much the loss still jumps at the end of training, relative to its height.
+
+    The standard deviation, about a straight line, of the last epochs' batch losses, over their mean. A diverged run
+    has no number of its own and reads 1.
+    """
+    import numpy as np
+
+    _, y = record.curve("batch_loss")
+    late = y[-max(3, round(share * len(y))) :]
+    if record.diverged:
+        return 1.0
+    if len(late) < 3 or not np.isfinite(late).all():  # noqa: PLR2004  (a line through two points leaves no rest)
+        return math.nan
+    t = np.arange(len(late))
+    rest = late - np.polyval(np.polyfit(t, late, 1), t)
+    return float(max(np.sqrt((rest**2).sum() / max(1, len(late) - 2)), 1e-12) / max(late.mean(), 1e-12))
+
+
+@register(
+    "metric",
+    "step_oscillation",
+    columns=lambda _: ("step_oscillation",),
+    as_="difference",
+    margins={"quick": 0.05, "full": 0.05},
+    better=None,
+    optional=True,
+)
+def step_oscillation(record: Record, /, *, at: Literal["each", "last"] = "last") -> Any:
+    """The variance of an epoch's steps, free of their size: the share of their squared length that cancels out.
+
+    0 when all steps agree, near 1 when they undo each other.
+    """
+    return value_at(record.curve("step_oscillation"), at, None)
