@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import os
-import signal
 import sys
-import traceback
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from d2lbench import __version__, flags
-from d2lbench.errors import D2lbenchError, StoreError
-
-INTERRUPTED = 130
-OUR_BUG = 70
-
+from d2lbench.errors import StoreError
 
 app = typer.Typer(
     name="d2lbench",
@@ -40,7 +32,7 @@ def _request(**given: Any) -> Any:
     return Request(**{**given, **listed, "scale": given["scale"].value})
 
 
-class _NobodyReadsError(Exception):
+class NobodyReadsError(Exception):
     """Whoever read our output has gone, as `head` does."""
 
 
@@ -49,7 +41,7 @@ def _print(text: str, end: str = "\n") -> None:
         sys.stdout.write(text + end)
         sys.stdout.flush()
     except BrokenPipeError as error:
-        raise _NobodyReadsError from error
+        raise NobodyReadsError from error
     except OSError as error:
         problem = f"standard output could not be written: {error.strerror}"
         raise StoreError(problem) from error
@@ -209,12 +201,19 @@ def export(
     only: flags.Only = None,
     plugins: flags.Plugins = None,
 ) -> None:
-    """Write a row per cell: its configuration, what became of it, and a column per metric."""
+    """Write a row per cell: its configuration, what became of it, and a column per metric.
+
+    With --format safetensors, write the final weights of grids that say keep_weights = true: a file per cell into the
+    folder that -o names.
+    """
     from d2lbench import session, suite
 
     request = _request(
         names=grids, scale=scale, store=store, device=device.value, sets=sets, seeds=seeds, only=only, plugins=plugins
     )
+    if form is flags.Format.safetensors:
+        _print(suite.export_weights(request, output))
+        return
     content = suite.exported(request, form.value)
     if output is None:
         _print(content, end="")
@@ -245,52 +244,3 @@ def _top(
     ] = False,
 ) -> None:
     del version
-
-
-def _terminated(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def main() -> None:
-    """Run the command line and end the process with the exit code that `--help` explains."""
-    signal.signal(signal.SIGTERM, _terminated)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a letter shall not end a run
-    sys.exit(_exit_code())
-
-
-def _exit_code() -> int:
-    try:
-        code = app(prog_name="d2lbench", standalone_mode=False)  # an interrupt comes back as its exit code
-    except D2lbenchError as error:
-        _say(f"d2lbench: {error}")
-        return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    except _NobodyReadsError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:  # noqa: BLE001  (the last stop before the user: own the bug)
-        return _usage(error)
-    if code == INTERRUPTED:
-        _say("d2lbench: interrupted; what was finished is stored, run again to go on")
-    return code if isinstance(code, int) else 0
-
-
-def _usage(error: Exception) -> int:
-    """Return click's own exit code for a usage error; own any other error as our bug."""
-    show = getattr(error, "show", None)
-    if show is not None:
-        show()
-        return int(getattr(error, "exit_code", 2))
-    traceback.print_exc()
-    _say(
-        "d2lbench: this is a bug of ours. Please report it with the command, the lines above and the output of "
-        f"`d2lbench --version` ({__version__}); what was finished is stored."
-    )
-    return OUR_BUG
-
-
-def _say(text: str) -> None:
-    sys.stderr.write("".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text) + "\n")

@@ -31,6 +31,7 @@ class Format(StrEnum):
 
     csv = "csv"
     json = "json"
+    safetensors = "safetensors"
 
 
 Grids = Annotated[

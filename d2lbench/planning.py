@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from d2lbench.engine.plan import Stack, plan
+from d2lbench.engine.plan import WEIGHTS, Stack, plan
 from d2lbench.errors import DataError
 from d2lbench.registry import REGISTRY, Registry
 from d2lbench.spec import Cell, Config
@@ -72,11 +72,12 @@ def plan_works(grids: Sequence[Grid], finished: Mapping[str, frozenset[str]], de
 
 
 def optional_series(grid: Grid, registry: Registry = REGISTRY) -> frozenset[str]:
-    """Return the series that only some grids record because a claim or the key ``metrics`` asks for them."""
+    """Return what only some grids record because a claim or the key ``metrics`` or ``keep_weights`` asks for it."""
     asked = [part.metric for claim in grid.claims for part in claim.parts] + list(grid.metrics)
     known = registry.names("metric")  # an experiment returns metrics of its own
     entries = ((registry.get("metric", metric.name), metric) for metric in asked if metric.name in known)
-    return frozenset(
+    kept = frozenset({WEIGHTS}) if grid.keep_weights else frozenset[str]()
+    return kept | frozenset(
         series
         for entry, metric in entries
         if entry.trait("optional")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from d2lbench.engine.outcome import Outcome
+    from d2lbench.engine.plan import Stack
     from d2lbench.grid.model import Grid
     from d2lbench.spec import Cell
 
@@ -88,7 +89,7 @@ class Runner:
         self._provenance = {**provenance(), "device": self.device, "jobs": self.jobs, "threads": 1}
         if found.without_data:
             rows = [_row(cell, "skipped", reason) for cell, reason in found.without_data]
-            self._save("", rows)
+            self._save(rows)
         if found.works:
             self._works = {work.stack.key: work for work in found.works}
             cells = sum(len(work.missing) for work in found.works)
@@ -148,11 +149,13 @@ class Runner:
         else:
             status = "skipped" if finished.end == "data" else "failed"
             rows = [_row(cell, status, finished.reason) for cell in cells.values()]
-        self._save(work.stack.key, rows)
+        self._save(rows, work.stack)
         progress.advance(len(work.missing), work.grid)
 
-    def _save(self, stack: str, rows: Sequence[Run]) -> None:
-        self.store.save(self._environment, stack, rows, self._provenance)
+    def _save(self, rows: Sequence[Run], stack: Stack | None = None) -> None:
+        """Store rows with what they were made with: the width of their stack, too, as it decides the last bits."""
+        width = {"stack width": len(stack)} if stack else {}
+        self.store.save(self._environment, stack.key if stack else "", rows, {**self._provenance, **width})
         for row in rows:
             self.summary.add(row.status, row.reason)
 
@@ -180,4 +183,5 @@ def _finished_row(cell: Cell, outcome: Outcome, extras: frozenset[str]) -> Run:
         extras=extras,
         series=outcome.series,
         correctness=outcome.correctness,
+        weights=outcome.weights,
     )

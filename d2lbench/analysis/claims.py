@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from d2lbench.analysis.model import ClaimView, PartView, SeedRow
+from d2lbench.analysis.results import decisive_seeds
 from d2lbench.analysis.settling import on_such_data, settled
 from d2lbench.analysis.sides import Reducer, SideValue
 from d2lbench.analysis.statistics import Evidence, Judgement, judge_family, paired_correlation
@@ -48,11 +49,6 @@ def judge(results: Results, seen: dict[str, tuple[str, bool] | None] | None = No
 
 def _pairs(claim: Claim) -> list[tuple[Part, Comparison]]:
     return [(part, comparison) for part in claim.parts for comparison in part.comparisons]
-
-
-def decisive_seeds(grid: Grid) -> list[int]:
-    """Return the seeds that verdicts rest on: those of the run that the file declares."""
-    return [seed for seed in grid.seeds if seed in set(grid.declared_seeds)]
 
 
 # ----------------------------------------------------------------------------------------------- one comparison
@@ -150,8 +146,8 @@ def _evidence(grid: Grid, claim: Claim, compared: list[_Compared]) -> Evidence:
         return Evidence(claim.id, kind if kind != "timing" else "count", not_run=reason)
     pairs = tuple(each.pair for each in compared)
     if claim.kind in {"identity", "count"}:
-        deviations = tuple(value for pair in pairs for value in pair.differences)
-        return Evidence(claim.id, kind, values=deviations, tolerance=max(pair.margin for pair in pairs))
+        farthest = max(pairs, key=lambda pair: max(map(abs, pair.differences)) - pair.margin)
+        return Evidence(claim.id, kind, values=farthest.differences, tolerance=farthest.margin)
     if claim.kind == "demonstration":
         trials = min(len(pair.differences) for pair in pairs)
         shown = sum(all(pair.differences[k] > 0 for pair in pairs) for k in range(trials))

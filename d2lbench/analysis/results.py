@@ -135,9 +135,13 @@ class Results:
         value = self.read(cell, metric)
         if value is None:
             return None
-        run = self.run(cell)
         edge = pick is not None and self.on_the_edge(arm, seed, select)
-        return Reading(float(value), run is not None and run.status == "diverged", pick, edge)
+        return Reading(float(value), self._touched_by_divergence(cell, metric), pick, edge)
+
+    def _touched_by_divergence(self, cell: Cell, metric: Component) -> bool:
+        """Say whether a cell diverged and the metric looks at what came of it: not one read before the first step."""
+        run = self.run(cell)
+        return run is not None and run.status == "diverged" and dict(metric.options).get("at") != "start"
 
     def picks_in_words(self, arm: Arm, select: Component | None) -> str:
         """Say which rungs the seeds picked: ``lr=0.1 (9 seeds), lr=0.3 (3)``."""
@@ -167,17 +171,27 @@ class Results:
         return "missing" if run is None else run.status
 
 
+def decisive_seeds(grid: Grid) -> list[int]:
+    """Return the seeds that verdicts rest on: those of the run that the file declares."""
+    return [seed for seed in grid.seeds if seed in set(grid.declared_seeds)]
+
+
 def rung_label(arm: Arm, pick: int) -> str:
     """Return a rung's values in words."""
     return ", ".join(setting.label for setting in arm.rungs[pick].settings)
 
 
 def ladder_ends(arm: Arm) -> frozenset[int]:
-    """Return the rungs at the ends of an arm's ladder; none for a single rung, and none where several keys span it."""
+    """Return the rungs at the ends of an arm's ladder.
+
+    None for a single rung, where several keys span it, and where the rungs are in no order: words, or draws of a seed.
+    """
     if len(arm.rungs) < 2 or len(arm.tuned_keys) != 1:  # noqa: PLR2004  (one rung has no ends)
         return frozenset()
     positions = [rung.position(arm.tuned_keys[0]) for rung in arm.rungs]
-    places = [float(k) if position is None else position for k, position in enumerate(positions)]
+    places = [position for position in positions if position is not None]
+    if len(places) < len(positions):
+        return frozenset()
     return frozenset({places.index(min(places)), places.index(max(places))})
 
 

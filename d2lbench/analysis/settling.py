@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from d2lbench.analysis.results import decisive_seeds
 from d2lbench.analysis.statistics import crossed_bootstrap
 from d2lbench.grid.statement import Side
 from d2lbench.spec import Config
@@ -37,7 +38,7 @@ def settled(results: Results, part: Part, comparison: Comparison) -> float | Non
         changes = [
             change
             for arm in side.arms
-            for seed in results.grid.seeds
+            for seed in decisive_seeds(results.grid)
             if (change := _late_change(results, arm, seed, side.stage, part, column)) is not None
         ]
         if changes:
@@ -79,7 +80,7 @@ def on_such_data(results: Results, part: Part, comparison: Comparison) -> tuple[
 def _hits(results: Results, part: Part, side: Side) -> NDArray[np.bool_] | None:
     """Return which test examples each seed got right, (seeds, examples); None where a run is missing."""
     rows = []
-    for seed in results.grid.seeds:
+    for seed in decisive_seeds(results.grid):
         cell, _ = results.cell(side.arm, seed, side.stage, part.select)
         run = None if cell is None else results.run(cell)
         packed = None if run is None or run.correctness is None else run.correctness.get("test")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d2lbench.analysis.results import Reading, Results, rung_label
+from d2lbench.analysis.results import Reading, Results, decisive_seeds, rung_label
 from d2lbench.catalogue.statistics import window_bounds
 from d2lbench.spec import Cell
 
@@ -38,13 +38,15 @@ class Reducer:
         entry = results.registry.get("statistic", part.statistic.name)
         self._statistic = entry
         self._options: dict[str, Any] = {name: value for name, value in part.statistic.options if name != "reference"}
-        self._logs_first = part.as_ == "ratio" and bool(entry.trait("linear"))
-        self._logs_after = part.as_ == "ratio" and not entry.trait("linear")
+        # A regret is a difference itself, so that a ratio of it is one of what it compares.
+        logs_first = bool(entry.trait("linear")) or part.statistic.name == "regret"
+        self._logs_first = part.as_ == "ratio" and logs_first
+        self._logs_after = part.as_ == "ratio" and not logs_first
         metric = results.registry.get("metric", part.metric.name)
         self._sign = -1 if metric.trait("better") == "lower" else 1
 
     def __call__(self, side: Side, seed: int) -> SideValue | None:
-        """Return the side's number at a seed; None where a run that it needs is missing or has no such number."""
+        """Return the side's number at a seed; None where a run that it needs is missing or has no finite number."""
         reduced = {
             "": self._single,
             "contexts": self._arms,
@@ -52,7 +54,7 @@ class Reducer:
             "trials": self._regret if self._statistic.name == "regret" else self._trials,
             "epochs": self._epochs,
         }[self._part.along](side, seed)
-        if reduced is None or math.isnan(reduced.value):
+        if reduced is None or not math.isfinite(reduced.value):
             return None
         if self._logs_after or (self._logs_first and self._part.along == ""):
             return SideValue(_log(reduced.value), *_flags(reduced))
@@ -92,32 +94,35 @@ class Reducer:
         """Rank the arms at this seed against the mean of the reference over the other seeds (of all, if so asked)."""
         written: Any = dict(self._part.statistic.options).get("reference")
         reference: dict[str, str] = dict(written) if written else {"stage": "tuned", "seeds": "others"}
-        others = [s for s in self._results.grid.seeds if s != seed or reference.get("seeds") != "others"]
+        others = [s for s in decisive_seeds(self._results.grid) if s != seed or reference.get("seeds") != "others"]
         values = [self._reading(side, arm, seed) for arm in side.arms]
         stage = reference.get("stage", "tuned")
         part = self._part
         table = [[self._results.reading(arm, s, part.metric, stage, part.select) for s in others] for arm in side.arms]
-        if any(reading is None for reading in [*values, *(reading for row in table for reading in row)]):
+        read = [*values, *(reading for row in table for reading in row)]
+        if any(reading is None or math.isnan(reading.value) for reading in read):
             return None
         means = [float(np.mean([reading.value for reading in row if reading is not None])) for row in table]
         return SideValue(
             self._apply([reading.value for reading in values if reading is not None], means),
+            any(reading.diverged for reading in values if reading),
             edge=any(reading.edge for reading in values if reading),
         )
 
     def _trials(self, side: Side, seed: int) -> SideValue | None:
         cells = [Cell(rung.config(seed), seed) for rung in side.rungs]
         values = [self._results.read(cell, self._part.metric) for cell in cells]
-        if any(value is None for value in values):
+        if any(value is None or math.isnan(value) for value in values):
             return None
         positions = [rung.position(self._part.over) for rung in side.rungs]
         places = [float(k) if position is None else position for k, position in enumerate(positions)]
-        oriented = [self._sign * value for value in values] if self._statistic.trait("edge") else values
-        cut = False
+        if self._statistic.name == "best_of_k":  # its best is the highest
+            return SideValue(self._sign * self._apply([self._sign * value for value in values], places))
         if self._statistic.name == "window":
-            first, last = window_bounds(np.asarray(oriented, float), float(self._options["within"]))
-            cut = first == 0 or last == len(values) - 1
-        return SideValue(self._apply(oriented, places), cut=cut)
+            oriented = np.asarray([self._sign * value for value in values], float)
+            first, last = window_bounds(oriented, float(self._options["within"]))
+            return SideValue(self._apply(oriented, places), cut=first == 0 or last == len(values) - 1)
+        return SideValue(self._apply([_log(value) for value in values] if self._logs_first else values, places))
 
     def _regret(self, side: Side, seed: int) -> SideValue | None:
         """What the judged rung gives away against the picked one, positive when the pick is better."""
@@ -130,7 +135,8 @@ class Reducer:
         if judged is None or run is None:
             return None
         single = _value(side.arm, picked)
-        value = self._apply([self._sign * picked.value, self._sign * judged], [0, 1])
+        pair = [_log(level) if self._logs_first else level for level in (picked.value, float(judged))]
+        value = self._apply([self._sign * level for level in pair], [0, 1])
         return SideValue(value, single.diverged or run.status == "diverged", single.pick, single.edge)
 
     def _judged(self, side: Side, seed: int) -> Cell | None:

@@ -10,9 +10,10 @@ from d2lbench.store.claims import Claims
 from d2lbench.store.leases import LEASE_SECONDS, Leases, this_owner
 from d2lbench.store.runs import FINISHED, Run, Runs
 from d2lbench.store.schema import SCHEMA_VERSION
+from d2lbench.store.weights import Weights
 
 __all__ = ["FINISHED", "LEASE_SECONDS", "SCHEMA_VERSION", "Run", "Store", "this_owner"]
 
 
-class Store(Runs, Leases, Claims):
+class Store(Runs, Weights, Leases, Claims):
     """An open store. Use it as a context manager; every method raises :class:`StoreError` when the storage fails."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from d2lbench.store.database import Database, now
 from d2lbench.store.schema import SEALED, checked, seal
+from d2lbench.store.weights import save_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +33,8 @@ _SELECT: Final = f"SELECT sequence, {_COLUMNS}, seal FROM"
 class Run:
     """What became of a cell: a row for the store. Series map a name to epochs and values, float64 of one length.
 
-    ``extras`` names the optional series that were asked for when it was trained.
+    ``extras`` names the optional series that were asked for when it was trained; ``weights``, a safetensors file, is
+    written with a run but read by :meth:`Store.weights` only.
     """
 
     cell: str
@@ -47,6 +49,7 @@ class Run:
     extras: frozenset[str] = frozenset()
     series: Series = field(default_factory=dict)
     correctness: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+    weights: bytes = b""
     sequence: int = 0
     stored_at: str = ""
 
@@ -171,6 +174,7 @@ def _save_run(connection: sqlite3.Connection, environment: str, stack: str, run:
     _save_series(connection, number, run.series)
     rows = ((number, split, packed, examples) for split, (packed, examples) in run.correctness.items())
     connection.executemany("INSERT INTO correctness VALUES (?, ?, ?, ?, ?)", ((*row, seal(*row)) for row in rows))
+    save_weights(connection, number, run.weights)
     return True
 
 
@@ -181,6 +185,7 @@ def _add_series(connection: sqlite3.Connection, known: Run, run: Run) -> bool:
         return False
     added = {name: xy for name, xy in run.series.items() if name in lacking}
     _save_series(connection, known.sequence, added)
+    save_weights(connection, known.sequence, run.weights)
     columns = _COLUMNS.split(", ")
     old = connection.execute(f"SELECT {_COLUMNS} FROM runs WHERE sequence = ?", (known.sequence,)).fetchone()  # noqa: S608
     row = dict(zip(columns, old, strict=True))

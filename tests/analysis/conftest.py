@@ -27,10 +27,10 @@ batch_size = 32
 
 @pytest.fixture
 def grid_of():
-    """Return a function from the rest of a grid's text to the grid."""
+    """Return a function from the rest of a grid's text to the grid; ``run`` seeds instead of those it declares."""
 
-    def build(rest: str, seeds: int = 8):
-        return load(f"seeds = {seeds}\n{HEAD}{rest}", catalogue.load(), file="test.toml")
+    def build(rest: str, seeds: int = 8, run: int | None = None):
+        return load(f"seeds = {seeds}\n{HEAD}{rest}", catalogue.load(), file="test.toml", seeds=run)
 
     return build
 

@@ -168,3 +168,83 @@ def test_ranks_correlate_with_the_tuned_ranking_of_the_other_seeds(grid_of, resu
     (view,) = judge(results_of(grid_of(VARY + ladder + text), finals))
     assert [(row.first, row.second) for row in view.parts[0].seeds] == [(-1.0, 1.0)] * 8
     assert view.judgement.word == "supported"
+
+
+def test_what_is_read_before_the_first_step_knows_no_divergence(grid_of, results_of):
+    def finals(label, *_):
+        return {"gradient_norm__1": [1.0 if is_tanh(label) else 0.01, math.nan], "status": "diverged"}
+
+    text = claim(
+        'metric = { name = "log10_gradient_norm", at = "start" }\n'
+        'higher = { model.activation = "tanh" }\nthan = "baseline"'
+    )
+    (view,) = judge(results_of(grid_of(VARY + text), finals))
+    (part,) = view.judgement.parts
+    assert differences(view) == pytest.approx([2.0] * 8)
+    assert (part.test, part.rate_difference) == ("sign-flip", None)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "expected"), [('{ name = "best_of_k", k = 4 }', math.log(4)), ('"mean"', math.log(16) / 4)]
+)
+def test_losses_over_trials_compare_by_ratio_and_their_best_is_the_lowest(grid_of, results_of, statistic, expected):
+    losses = {True: [0.5, 2.0, 2.0, 2.0], False: [4.0, 2.0, 2.0, 4.0]}
+
+    def finals(label, rung, _):
+        return {"validation_loss": losses[is_tanh(label)][rung]}
+
+    text = claim(
+        f'metric = "validation_loss"\nstage = "trials"\nover = "optimizer.lr"\nstatistic = {statistic}\n'
+        'lower = { model.activation = "tanh" }\nthan = "baseline"'
+    )
+    (view,) = judge(results_of(grid_of(VARY + TUNED + text), finals))
+    assert differences(view) == pytest.approx([expected] * 8)
+
+
+def test_the_regret_of_a_loss_is_a_ratio_of_losses(grid_of, results_of):
+    def finals(_, rung, __):
+        return {"validation_loss": [3.0, 1.0, 2.0, 4.0][rung], "test_loss": [3.0, 0.5, 1.0, 4.0][rung]}
+
+    text = claim(
+        'metric = "test_loss"\nover = "optimizer.lr"\nstatistic = { name = "regret", at = 1.0 }\n'
+        'higher = { model.activation = "tanh" }\nthan = 1.5'
+    )
+    (view,) = judge(results_of(grid_of(VARY + TUNED + text), finals))
+    assert differences(view) == pytest.approx([math.log(2) - math.log(1.5)] * 8)
+
+
+def test_a_number_that_is_not_finite_is_missing_and_breaks_nothing(grid_of, results_of):
+    def finals(label, _, seed):
+        return {"test_loss": math.inf if is_tanh(label) and seed == 0 else 1.0}
+
+    text = claim('metric = "test_loss"\nlower = { model.activation = "tanh" }\nthan = "baseline"')
+    (view,) = judge(results_of(grid_of(VARY + text), finals))
+    assert (view.judgement.word, view.judgement.reason) == ("not run", "7 seeds of 8")
+
+
+def test_each_part_of_an_identity_keeps_its_own_tolerance(grid_of, results_of):
+    both = 'metric = "test_accuracy"\n'
+    for value, word in ((0.5, "supported"), (0.51, "refuted")):
+        loose = '[[claims.part]]\nsame = ["baseline", 0.4]\ntolerance = 0.2\n'
+        tight = f'[[claims.part]]\nsame = ["baseline", {value}]\ntolerance = 0.001\n'
+        grid = grid_of(claim(both + loose + tight, kind="identity"))
+        (view,) = judge(results_of(grid, lambda *_: {"test_accuracy": 0.5}))
+        assert view.judgement.word == word
+
+
+def test_seeds_beyond_the_declared_move_no_reference_ranking(grid_of, results_of):
+    def finals(label, rung, seed):
+        value = next(v for name, v in {"baseline": 0.1, "tanh": 0.2, "sigmoid": 0.3}.items() if name in label)
+        value = value if seed < 8 else 100 * (0.5 - value)
+        return {"validation_accuracy": float(rung == 1), "test_accuracy": value}
+
+    text = claim(
+        'metric = "test_accuracy"\nover = "model.activation"\nmargin = 0.2\nreason = "r"\n'
+        'statistic = { name = "rank_correlation", reference = { stage = "tuned", seeds = "others" } }\n'
+        'lower = { stage = "default" }\nthan = { stage = "tuned" }'
+    )
+    ladder = TUNED.replace("0.01, 0.1, 1.0, 10.0", "0.01, 0.2, 1.0, 10.0")
+    grid = grid_of(VARY + ladder + text, run=16)
+    (view,) = judge(results_of(grid, finals))
+    assert len(grid.seeds) == 16
+    assert [row.second for row in view.parts[0].seeds] == [1.0] * 8

@@ -64,3 +64,14 @@ def test_the_picks_are_told_most_frequent_first(grid_of, results_of):
     grid = grid_of(TUNED, seeds=3)
     results = results_of(grid, lambda _, rung, seed: {"validation_accuracy": float(rung == (2 if seed else 1))})
     assert results.picks_in_words(grid.arms[0], ACCURACY) == "lr=1 (2 seeds), lr=0.1 (1)"
+
+
+def test_rungs_in_no_order_have_no_edge(grid_of, results_of):
+    words = '[[tune]]\nspace."model.activation" = ["relu", "tanh", "sigmoid"]\n'
+    drawn = '[[tune]]\nspace."optimizer.lr" = { low = 0.01, high = 1.0, log = true }\nbudget = 3\n'
+    for text in (words, drawn):
+        grid = grid_of(text, seeds=2)
+        results = results_of(grid, lambda _, rung, __: {"validation_accuracy": [0.9, 0.5, 0.4][rung]})
+        (arm,) = grid.arms
+        assert picked(grid, results) == [0, 0]
+        assert not any(results.on_the_edge(arm, seed, ACCURACY) for seed in grid.seeds)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from d2lbench import cli
+from d2lbench import entry
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def call(monkeypatch, capsys, house):
     def calls(*arguments):
         monkeypatch.setattr(sys, "argv", ["d2lbench", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            entry.main()
         out, err = capsys.readouterr()
         return ended.value.code, out, err
 

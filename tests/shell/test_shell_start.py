@@ -14,7 +14,7 @@ COMMANDS = sorted(get_command(app).commands)
 
 LOADED = """
 import contextlib, io, sys
-from d2lbench.cli import main
+from d2lbench.entry import main
 for arguments in {calls}:
     sys.argv = ["d2lbench", *arguments]
     with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
