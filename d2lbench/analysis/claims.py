@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from d2lbench.analysis.model import ClaimView, PartView, SeedRow
 from d2lbench.analysis.results import decisive_seeds
-from d2lbench.analysis.settling import on_such_data, settled
+from d2lbench.analysis.settling import notes, on_such_data, settled
 from d2lbench.analysis.sides import Reducer, SideValue
 from d2lbench.analysis.statistics import Evidence, Judgement, judge_family, paired_correlation
 from d2lbench.analysis.statistics import Part as Pair
@@ -131,6 +131,7 @@ def _part_view(
         correlation=paired_correlation(first, second) if paired else None,
         edge_share=edge_share,
         settled=settled(results, part, comparison),
+        notes=notes(results, part, comparison, rows),
         on_such_data=on_such_data(results, part, comparison),
     )
 

@@ -130,6 +130,7 @@ class PartView:
     correlation: float | None = None
     edge_share: float = 0.0  # share of seeds whose pick lies on the ladder's edge, worse side
     settled: float | None = None  # mean change of the metric over the last 10 % of training, worse side
+    notes: tuple[str, ...] = ()  # what a reader must know of these numbers: censored values, what they generalize to
     on_such_data: tuple[float, float] | None = None  # crossed bootstrap of seeds × examples, accuracies only
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from d2lbench.analysis.model import Curve, FigureGroup, HeatMap, Panel
+from d2lbench.analysis.statistics import expected_best_of
 from d2lbench.analysis.tables import HEADLINE, change_label, context_label, interval, trained, trivial_accuracy
 from d2lbench.spec import Component, Config
 
@@ -23,7 +24,7 @@ _BAND = "Lines are means over seeds, bands their 95 % Student t intervals."
 
 def figure_groups(results: Results) -> tuple[FigureGroup, ...]:
     """Return the figures of a grid that have something to show."""
-    makers = (learning_curves, ladders, heat_maps, gradient_norms)
+    makers = (learning_curves, ladders, budgets, heat_maps, gradient_norms)
     return tuple(group for maker in makers if (group := maker(results)) is not None)
 
 
@@ -109,10 +110,11 @@ def ladders(results: Results) -> FigureGroup | None:
             if not arm.rungs[0].is_drawn:
                 by_key.setdefault(arm.tuned_keys[0], []).append(_ladder(results, arm))
         for key, curves in by_key.items():
+            from_zero = any(rung.position(key) == 0 for arm in arms for rung in arm.rungs)
             positions = [x for curve in curves for x in curve.x]
             panel = Panel(
                 context_label(context) or results.grid.title,
-                key,
+                f"{key} (leftmost: 0)" if from_zero else key,
                 "validation accuracy",
                 tuple(curves),
                 x_log=min(positions) > 0,
@@ -126,13 +128,47 @@ def ladders(results: Results) -> FigureGroup | None:
     return FigureGroup("ladders", caption, _sharing_y(panels)) if panels else None
 
 
+def _with_zero_on_a_log_axis(x: list[float]) -> list[float]:
+    """Return positions with 0 put a decade below the smallest other one, where all others are positive."""
+    positive = [position for position in x if position > 0]
+    if len(positive) + x.count(0.0) < len(x) or not positive:
+        return x
+    return [position or min(positive) / 10 for position in x]
+
+
 def _ladder(results: Results, arm: Arm) -> Curve:
     key = arm.tuned_keys[0]
     positions = [rung.position(key) for rung in arm.rungs]
     x = [float(k) if position is None else position for k, position in enumerate(positions)]
     order = sorted(range(len(x)), key=x.__getitem__)
+    x = _with_zero_on_a_log_axis(x)
     columns = [[results.read(arm.trials(seed)[k], _VALIDATION) for seed in results.grid.seeds] for k in order]
     return _curve(change_label(results.grid, arm), sorted(x), columns, is_baseline=arm.is_baseline)
+
+
+def budgets(results: Results) -> FigureGroup | None:
+    """Return what a smaller tuning budget would have found: the expected best of k rungs, drawn at random."""
+    panels = []
+    for context, arms in _by_context([arm for arm in trained(results.grid) if len(arm.rungs) > 1]).items():
+        curves = tuple(_budget(results, arm) for arm in arms)
+        title = context_label(context) or results.grid.title
+        panels.append(Panel(title, "rungs tried, k", "validation accuracy", curves, y_unit="share"))
+    caption = (
+        "What a smaller budget would have found: the expected best validation accuracy of k rungs of the ladder, drawn "
+        f"at random without replacement. {_BAND}"
+    )
+    return FigureGroup("budgets", caption, _sharing_y(panels)) if panels else None
+
+
+def _budget(results: Results, arm: Arm) -> Curve:
+    tries = range(1, len(arm.rungs) + 1)
+    columns: list[list[float | None]] = [[] for _ in tries]
+    for seed in results.grid.seeds:
+        values = [results.read(cell, _VALIDATION) for cell in arm.trials(seed)]
+        if all(value is not None and math.isfinite(value) for value in values):
+            for k in tries:
+                columns[k - 1].append(expected_best_of(values, k))
+    return _curve(change_label(results.grid, arm), list(tries), columns, is_baseline=arm.is_baseline)
 
 
 # ------------------------------------------------------------------------------------------------------- heat maps

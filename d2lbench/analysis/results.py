@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from d2lbench.spec import Component
 
 
+#: Standard errors of a binomial share by which an accuracy must beat chance to have learned something.
+LUCK = 3.0
+#: The share by which a loss must undercut the constant predictor's to have learned something.
+SCARCELY = 0.01
+
+
 @dataclass(frozen=True)
 class Reading:
     """One number read of one run, and whether that run diverged; ``pick`` is the rung it was picked from.
@@ -109,13 +115,26 @@ class Results:
             ranks.append(-math.inf if last else sign * value)
         best = ranks.index(max(ranks))
         inside = [ranks[k] for k in range(len(ranks)) if k not in ladder_ends(arm)]
-        return best, best in ladder_ends(arm) and max(inside, default=-math.inf) < ranks[best]
+        beyond = best in ladder_ends(arm) and max(inside, default=-math.inf) < ranks[best]
+        return best, beyond and self._learned(cells[best], select, values[best])
+
+    def _learned(self, cell: Cell, select: Component, value: float) -> bool:
+        """Say whether a trial did better than a predictor that never looks at the input."""
+        record = self.record(cell)
+        if record is None or not isinstance(cell.config, Config):
+            return True
+        if select.name.endswith("_accuracy"):
+            sizes = self.registry.get("dataset", cell.config.dataset.name).trait("sizes", {})
+            n = sizes.get(select.name.partition("_")[0], math.inf)
+            return value > record.chance + LUCK * math.sqrt(record.chance * (1 - record.chance) / n)
+        return not select.name.endswith("_loss") or value < (1 - SCARCELY) * record.constant_loss
 
     def on_the_edge(self, arm: Arm, seed: int, select: Component | None) -> bool:
-        """Say whether an arm's pick lies at an end of its ladder while no rung inside is as good.
+        """Say whether an arm's pick lies at an end of its ladder, so that a longer ladder might hold a better one.
 
-        A pick that merely ties with an inner rung (all at chance, or a strength too small to matter) says nothing
-        about what lies beyond the end.
+        Not so where an inner rung is as good (a strength too small to matter ties with its neighbour), nor where no
+        rung learned anything: an arm at chance all along the ladder picks by the luck of a validation image or two,
+        and such a pick points nowhere.
         """
         found = self._picked(arm, seed, select)
         return found is not None and found[1]
@@ -185,6 +204,7 @@ def ladder_ends(arm: Arm) -> frozenset[int]:
     """Return the rungs at the ends of an arm's ladder.
 
     None for a single rung, where several keys span it, and where the rungs are in no order: words, or draws of a seed.
+    A rung at 0 is no end: nothing lies below no penalty.
     """
     if len(arm.rungs) < 2 or len(arm.tuned_keys) != 1:  # noqa: PLR2004  (one rung has no ends)
         return frozenset()
@@ -192,7 +212,7 @@ def ladder_ends(arm: Arm) -> frozenset[int]:
     places = [position for position in positions if position is not None]
     if len(places) < len(positions):
         return frozenset()
-    return frozenset({places.index(min(places)), places.index(max(places))})
+    return frozenset(places.index(end) for end in (min(places), max(places)) if end != 0)
 
 
 def _number(value: float | None) -> float:

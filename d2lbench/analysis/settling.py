@@ -12,8 +12,11 @@ from d2lbench.grid.statement import Side
 from d2lbench.spec import Config
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from d2lbench.analysis.model import SeedRow
     from d2lbench.analysis.results import Results
     from d2lbench.grid.model import Arm
     from d2lbench.grid.statement import Comparison, Part
@@ -56,6 +59,26 @@ def _late_change(results: Results, arm: Arm, seed: int, stage: str, part: Part, 
         return None
     early = int(np.searchsorted(x, (1 - LATE) * x[-1], side="right")) - 1
     return float(y[-1] - y[min(early, len(y) - 2)])
+
+
+def notes(results: Results, part: Part, comparison: Comparison, rows: Sequence[SeedRow]) -> tuple[str, ...]:
+    """Return what a reader must know of a comparison's numbers: censored values, and what they generalize to."""
+    told = []
+    if results.registry.get("metric", part.metric.name).trait("censored"):
+        for name, side in (("first", comparison.first), ("second", comparison.second)):
+            late = sum(getattr(row, name) > _budget(side) for row in rows) if isinstance(side, Side) else 0
+            if late:
+                told.append(f"the {name} side never got there in {late} of {len(rows)} seeds: counted as budget + 1")
+    datasets = {
+        arm.config.dataset.name for side in comparison.sides for arm in side.arms if isinstance(arm.config, Config)
+    }
+    if "digits" in datasets and part.metric.name.startswith("test_"):
+        told.append("over splits of these 1,797 images")
+    return tuple(told)
+
+
+def _budget(side: Side) -> int:
+    return max(arm.config.epochs for arm in side.arms if isinstance(arm.config, Config))
 
 
 def on_such_data(results: Results, part: Part, comparison: Comparison) -> tuple[float, float] | None:

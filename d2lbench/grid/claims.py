@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from d2lbench.errors import GridError
 from d2lbench.grid.parts import PartReader
 from d2lbench.grid.statement import Claim, Side
 from d2lbench.spec import digest, spelled
@@ -30,6 +31,7 @@ def claim(text: ClaimText, expansion: Expansion | None, scale: str) -> Claim:
     parts: tuple[Part, ...] = ()
     if asked and runnable and expansion is not None:
         parts = tuple(PartReader(each, expansion, head.kind, scale).part() for each in text.parts)
+    _refuse_mixed_units(parts, text, expansion)
     return Claim(
         id=head.id,
         kind=head.kind,
@@ -43,6 +45,22 @@ def claim(text: ClaimText, expansion: Expansion | None, scale: str) -> Claim:
         raw=text.raw,
         digest=digest({"kind": head.kind, "parts": [_tested(part) for part in parts] or dict(text.raw)}),
     )
+
+
+def _refuse_mixed_units(parts: tuple[Part, ...], text: ClaimText, expansion: Expansion | None) -> None:
+    """Refuse a claim whose parts speak of different things: it would have no one effect and no one margin to show."""
+    if expansion is None:
+        return
+    registry = expansion.resolver.registry
+    units = {
+        (part.as_, registry.get("metric", part.metric.name).trait("unit"))
+        for part in parts
+        if part.metric.name in registry.names("metric")
+    }
+    if len(units) > 1:
+        problem = "has parts in different units: make them claims of their own"
+        given = [part.metric.name for part in parts]
+        raise GridError(problem, key=f"claims.{text.head.id}", given=given, allowed="parts in one unit")
 
 
 def _tested(part: Part) -> dict[str, Any]:

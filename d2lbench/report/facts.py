@@ -30,7 +30,9 @@ def claim_facts(claim: ClaimView) -> Facts:
     facts = [("Metric", claim.metric), ("One number per seed", claim.statistic)]
     if claim.kind not in EXACT:
         reason = f" ({claim.margin_reason})" if claim.margin_reason else ""
-        facts.append(("Margin", f"{unit_of(claim).margin(claim.margin)}{reason}"))
+        margins = dict.fromkeys(part.margin for part in claim.parts) or {claim.margin: None}
+        told = " · ".join(unit_of(claim).margin(margin) for margin in margins)
+        facts.append(("Margin", f"{told}{reason}"))
     if judgement.p is not None and judgement.word != "not run":
         facts.append(("p", p_value(judgement.p)))
         m = judgement.family_size or claim.family_size
@@ -104,4 +106,5 @@ def design_facts(claim: ClaimView, part: PartView) -> Facts:
         low, high = part.on_such_data
         bounds = unit_of(claim).effect((low + high) / 2, low, high).interval
         facts.append(("On such data (seeds and examples)", f"[{bounds}]"))
+    facts += [("Note", note) for note in part.notes]
     return tuple(facts)

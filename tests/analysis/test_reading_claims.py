@@ -248,3 +248,16 @@ def test_seeds_beyond_the_declared_move_no_reference_ranking(grid_of, results_of
     (view,) = judge(results_of(grid, finals))
     assert len(grid.seeds) == 16
     assert [row.second for row in view.parts[0].seeds] == [1.0] * 8
+
+
+def test_a_target_that_is_never_reached_is_marked_as_censored(grid_of, results_of):
+    def finals(label, *_):
+        return {"test_accuracy": [0.1, 0.9] if is_tanh(label) else [0.1, 0.2]}
+
+    text = claim(
+        'metric = { name = "epochs_to_target", target = 0.8, split = "test" }\n'
+        'lower = { model.activation = "tanh" }\nthan = "baseline"'
+    )
+    (view,) = judge(results_of(grid_of(VARY + text), finals))
+    assert differences(view) == [1.0] * 8  # epoch 4 against budget + 1
+    assert "the second side never got there in 8 of 8 seeds: counted as budget + 1" in view.parts[0].notes

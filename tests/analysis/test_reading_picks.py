@@ -75,3 +75,20 @@ def test_rungs_in_no_order_have_no_edge(grid_of, results_of):
         (arm,) = grid.arms
         assert picked(grid, results) == [0, 0]
         assert not any(results.on_the_edge(arm, seed, ACCURACY) for seed in grid.seeds)
+
+
+def test_an_arm_that_never_beats_chance_has_no_edge(grid_of, results_of):
+    grid = grid_of(TUNED, seeds=2)
+    values = [[0.11, 0.10, 0.10], [0.30, 0.10, 0.10]]
+    results = results_of(grid, lambda _, rung, seed: {"validation_accuracy": values[seed][rung]})
+    (arm,) = grid.arms
+    assert [results.on_the_edge(arm, seed, ACCURACY) for seed in grid.seeds] == [False, True]
+
+
+def test_a_rung_at_zero_is_a_natural_end(grid_of, results_of):
+    tuned = '[[tune]]\nspace."optimizer.lr" = [0.0, 0.1, 1.0]\n'
+    grid = grid_of(tuned, seeds=2)
+    results = results_of(grid, lambda _, rung, seed: {"validation_accuracy": 0.9 if rung == 2 * seed else 0.5})
+    (arm,) = grid.arms
+    assert picked(grid, results) == [0, 2]
+    assert [results.on_the_edge(arm, seed, ACCURACY) for seed in grid.seeds] == [False, True]

@@ -187,12 +187,12 @@ def test_over_epochs_a_curve_is_read_at_each(ask):
 
 def test_a_part_says_otherwise_what_it_names_and_the_rest_is_the_claims(ask):
     claim = ask(
-        HIGHER + 'where = { model.depth = 2 }\n[[claims.part]]\n[[claims.part]]\nmetric = "test_loss"\n'
+        HIGHER + 'where = { model.depth = 2 }\n[[claims.part]]\n[[claims.part]]\nmetric = "gap"\n'
         "lower = { optimizer.momentum = 0.9 }\nwhere = { model.depth = 4 }\n[[claims.part]]\nthan = 0.5\n",
         DEPTHS + VARY,
     )
     assert [(part.metric.name, part.margin, part.as_) for part in claim.parts] == [
-        ("test_accuracy", 0.01, "difference"), ("test_loss", 0.05, "ratio"), ("test_accuracy", 0.0, "difference"),
+        ("test_accuracy", 0.01, "difference"), ("gap", 0.01, "difference"), ("test_accuracy", 0.0, "difference"),
     ]  # fmt: skip
     assert [(each.label, each.sign) for each in claim.comparisons] == [("depth=2", 1), ("depth=4", -1), ("depth=2", 1)]
     assert claim.is_composite

@@ -92,7 +92,9 @@ def gap(record: Record, /, *, at: Literal["start", "each", "last"] = "last") -> 
 def epochs_to_target(
     record: Record, /, *, target: Share, split: Literal["train", "validation", "test"] = "validation"
 ) -> float:
-    """The first evaluated epoch at which accuracy reaches ``target``; budget + 1 where it never does (censored)."""
+    """The first evaluated epoch at which accuracy reaches ``target``; budget + 1 where it never does, or diverges."""
+    if record.diverged:
+        return float(record.epochs + 1)
     x, y = record.curve(f"{split}_accuracy")
     reached = x[y >= target]
     return float(reached[0]) if len(reached) else float(record.epochs + 1)
