@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 import traceback
+import warnings
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -217,6 +218,8 @@ class Pool:
     def _start(self) -> Path:
         from joblib.externals.loky import ProcessPoolExecutor
 
+        # A worker whose memory has grown is replaced by a fresh one between two stacks; that is no news to a user.
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self._folder = tempfile.TemporaryDirectory(prefix="d2lbench-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
