@@ -33,12 +33,13 @@ class Checked:
 
     def text(self) -> str:
         """Return it in words."""
+        claims = f"{self.claims} claim{'' if self.claims == 1 else 's'}"
         lines = [
             f"{self.name} ({self.scale}): {self.title}",
             f"  {self.size}",
             f"  {self.cells:,} distinct cells in {self.stacks:,} stacks of at most {self.widest}",
             f"  {self.stored:,} of them in the store",
-            f"  {self.claims} claim{'' if self.claims == 1 else 's'} on {self.seeds} seeds (at least {self.seeds_required} needed)",
+            f"  {claims} on {self.seeds} seeds (at least {self.seeds_required} needed)",
         ]
         lines += [f"  would be skipped: {reason}" for reason in self.missing_data.values()]
         return "\n".join(lines)
