@@ -14,6 +14,7 @@ from d2lbench.spec import Component, Config, spelled
 
 if TYPE_CHECKING:
     from d2lbench.analysis.results import Results
+    from d2lbench.catalogue.metrics import Record
     from d2lbench.grid.model import Arm, Grid, Setting
 
 HEADLINE = Component("metric", "test_accuracy", (("at", "last"),))
@@ -76,7 +77,7 @@ def arm_table(results: Results) -> ArmTable | None:
         unit="share",
         train_metric="training accuracy, last epoch",
         rows=tuple(_row(results, arm, baselines.get(arm.context)) for arm in arms),
-        trivial_label="majority class",
+        trivial_label=_trivial_label(results, arms),
         trivial=trivial_accuracy(results, arms),
     )
 
@@ -122,6 +123,20 @@ def _states(results: Results, arm: Arm) -> dict[str, int]:
 
 def trivial_accuracy(results: Results, arms: Sequence[Arm]) -> float:
     """Return the mean accuracy of answering with the training split's largest class."""
-    records = (results.record(arm.candidates(seed)[0]) for arm in arms[:1] for seed in results.grid.seeds)
-    chances = [record.chance for record in records if record is not None]
-    return float(np.mean(chances)) if chances else math.nan
+    return _mean(record.chance for record in _first_arm(results, arms))
+
+
+def _trivial_label(results: Results, arms: Sequence[Arm]) -> str:
+    """Name the predictors that never look at the input, with the loss of answering with the class frequencies."""
+    loss = _mean(record.constant_loss for record in _first_arm(results, arms))
+    return f"majority class (class frequencies: test loss {loss:.3f})" if math.isfinite(loss) else "majority class"
+
+
+def _first_arm(results: Results, arms: Sequence[Arm]) -> list[Record]:
+    found = (results.record(arm.candidates(seed)[0]) for arm in arms[:1] for seed in results.grid.seeds)
+    return [record for record in found if record is not None]
+
+
+def _mean(values: Iterable[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return float(np.mean(known)) if known else math.nan
