@@ -84,12 +84,6 @@ class StoreError(D2lbenchError):
     exit_code = 3
 
 
-class WorkerError(D2lbenchError):
-    """Worker processes died and a second try did not help."""
-
-    exit_code = 3
-
-
 def nearest_name(given: str, allowed: Iterable[str]) -> str | None:
     """Return the allowed name that looks most like ``given``, or None when none is close."""
     names = {name.lower(): name for name in allowed}

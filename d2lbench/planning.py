@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from d2lbench.engine.plan import WEIGHTS, Stack, plan
+from d2lbench.engine.plan import WEIGHTS, Stack, model_of, parameter_count, plan
 from d2lbench.errors import DataError
 from d2lbench.registry import REGISTRY, Registry
 from d2lbench.spec import Cell, Config
@@ -117,9 +116,9 @@ def cost(stack: Stack) -> float:
     for cell in stack.cells:
         config = cell.config
         if isinstance(config, Config):
-            widths = (64, *config.model.get("hidden", ()), 10)
-            weights = sum(a * b for a, b in itertools.pairwise(widths))
-            total += config.epochs * weights * (config.dataset.get("train_size") or 1000)
+            sizes = REGISTRY.get("dataset", config.dataset.name).trait("sizes")
+            images = config.dataset.get("train_size") or sizes["train"]
+            total += config.epochs * images * parameter_count(model_of(config))
     return total
 
 

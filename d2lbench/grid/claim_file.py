@@ -10,11 +10,9 @@ from typing import Annotated, Any, Final, Literal
 from annotated_types import Ge, MinLen
 
 from d2lbench.errors import GridError
-from d2lbench.grid import document, record
+from d2lbench.grid import record
 
 KINDS: Final = ("identity", "count", "demonstration", "comparison", "equivalence", "timing")
-#: The kinds that make up the family over which p-values are corrected.
-FAMILY: Final = ("comparison", "equivalence")
 #: The keys of which a claim has exactly one.
 DIRECTIONS: Final = ("higher", "lower", "no_worse", "same")
 
@@ -195,16 +193,6 @@ def _check_kind(direction: str, key: str, kind: str) -> None:
         raise GridError(problem, key=f"{key}.{direction}", allowed=" or ".join(allowed))
 
 
-def part_keys() -> tuple[str, ...]:
-    """Return the keys that a part may hold."""
-    return tuple(name for name in record.shape(PartText))
-
-
 def head_keys() -> tuple[str, ...]:
     """Return the keys that a claim may hold."""
     return tuple(entry.name.rstrip("_") for entry in fields(ClaimHead) if not entry.metadata.get("derived"))
-
-
-def selector_tables(value: Any, key: str) -> Any:
-    """Return a side or selector with its dotted keys nested, anything else as it is."""
-    return document.nested(value, key) if isinstance(value, Mapping) else value

@@ -175,10 +175,6 @@ class Resolver:
         having = [entry.options[option] for entry in (*own, *entries) if option in entry.options]
         return bool(having) and having[0].is_sequence
 
-    def options_named(self, kind: str, option: str) -> tuple[Option, ...]:
-        """Return the options of that name that things of a kind have."""
-        return tuple(entry.options[option] for entry in self.registry.entries(kind) if option in entry.options)
-
 
 def described(entry: Entry, options: Mapping[str, Any]) -> Component:
     """Return the component with its canonical options: no defaults, nothing that others imply."""
