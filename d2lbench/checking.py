@@ -27,6 +27,7 @@ class Checked:
     stacks: int
     widest: int
     claims: int
+    published: int
     seeds: int
     seeds_required: int
     missing_data: dict[str, str]
@@ -41,6 +42,8 @@ class Checked:
             f"  {self.stored:,} of them in the store",
             f"  {claims} on {self.seeds} seeds (at least {self.seeds_required} needed)",
         ]
+        if self.published:
+            lines += [f"  {self.published} published number{'' if self.published == 1 else 's'} to stand beside"]
         lines += [f"  would be skipped: {reason}" for reason in self.missing_data.values()]
         return "\n".join(lines)
 
@@ -51,6 +54,7 @@ class Checks:
 
     grids: tuple[Checked, ...]
     unplanned: dict[str, str]
+    left_out: dict[str, tuple[str, ...]]
 
     def text(self) -> str:
         """Return sizes and the estimate in words."""
@@ -58,12 +62,14 @@ class Checks:
         total = sum(grid.cells for grid in self.grids)
         foot = f"{total:,} cells, {left:,} to train; time and memory: not calibrated on this machine"
         large = (f"{name}\n  {size}: too many to plan here" for name, size in self.unplanned.items())
-        return "\n\n".join([*(grid.text() for grid in self.grids), *large, foot])
+        other = (f"{name}: asked at the {' and the '.join(known)} scale only" for name, known in self.left_out.items())
+        return "\n\n".join([*(grid.text() for grid in self.grids), *large, *other, foot])
 
     def as_json(self) -> str:
         """Return the same for machines."""
         large = [{"name": name, "size": size, "cells": None} for name, size in self.unplanned.items()]
-        return json_text([*(asdict(grid) for grid in self.grids), *large])
+        other = [{"name": name, "scales": known, "cells": None} for name, known in self.left_out.items()]
+        return json_text([*(asdict(grid) for grid in self.grids), *large, *other])
 
 
 def checked(session: Session) -> Checks:
@@ -73,7 +79,8 @@ def checked(session: Session) -> Checks:
         with session.open_store() as store:
             finished = store.finished(session.environment)
     grids = tuple(_checked(grid, finished, session.request.device) for grid in session.grids)
-    return Checks(grids, {path.stem: size.text() for path, size in session.unexpanded.items()})
+    large = {path.stem: size.text() for path, size in session.unexpanded.items()}
+    return Checks(grids, large, {path.stem: known for path, known in session.left_out.items()})
 
 
 def _checked(grid: Grid, finished: dict[str, frozenset[str]], device: str) -> Checked:
@@ -91,6 +98,7 @@ def _checked(grid: Grid, finished: dict[str, frozenset[str]], device: str) -> Ch
         stacks=len(stacks),
         widest=max(map(len, stacks), default=0),
         claims=sum(claim.asked for claim in grid.claims),
+        published=sum(len(entry.values) for entry in grid.published),
         seeds=len(grid.seeds),
         seeds_required=grid.seeds_required,
         missing_data=missing_data(cells),

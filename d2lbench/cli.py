@@ -116,13 +116,19 @@ def check(
 def list_(
     kind: flags.Kind = None,
     *,
+    form: flags.ListForm = flags.ListFormat.text,
     plugins: flags.Plugins = None,
     as_json: flags.Json = False,
 ) -> None:
-    """List the grids, or everything registered of one kind with its options."""
+    """List the grids, or everything registered of one kind with its options.
+
+    With --format markdown: a page of everything that a grid can name.
+    """
     from d2lbench import listing
 
-    _print(listing.listed(kind, tuple(plugins or ()), as_json=as_json))
+    as_json = as_json or form is flags.ListFormat.json
+    as_markdown = form is flags.ListFormat.markdown and not as_json
+    _print(listing.listed(kind, tuple(plugins or ()), as_json=as_json, as_markdown=as_markdown))
 
 
 @app.command()

@@ -34,6 +34,14 @@ class Format(StrEnum):
     safetensors = "safetensors"
 
 
+class ListFormat(StrEnum):
+    """How `list` prints."""
+
+    text = "text"
+    json = "json"
+    markdown = "markdown"
+
+
 Grids = Annotated[
     list[str] | None, typer.Argument(metavar="GRID", help="Names of grids or paths of grid files. Default: all.")
 ]
@@ -58,6 +66,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder of the report.")]
 OutputFile = Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: print.")]
 Form = Annotated[Format, typer.Option("--format", help="What to write.")]
+ListForm = Annotated[
+    ListFormat, typer.Option("--format", help="markdown: a page with every kind, or the part of one kind.")
+]
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Worker processes. Default: one a core.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and stop.")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Train only.")]

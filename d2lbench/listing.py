@@ -6,12 +6,11 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from d2lbench import catalogue, plugins
+from d2lbench import catalogue, plugins, reference
 from d2lbench.errors import UsageError, nearest_name
-from d2lbench.grid import find_grids, json_schema, load
+from d2lbench.grid import find_grids, json_schema, load, scales
 from d2lbench.registry import REQUIRED, Entry, Registry
 from d2lbench.session import Session, json_text
-from d2lbench.spec import spelled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from d2lbench.store import Run
 
 #: The plural under which a kind is asked for, where it is not the kind with an s.
-_PLURALS = {"init": "initializers", "loss": "losses"}
+_PLURALS = {"init": "initializers", "loss": "losses", "stopping": "stopping"}
 _HEXADECIMAL = set("0123456789abcdef")
 
 
@@ -30,8 +29,10 @@ def plural(kind: str) -> str:
     return _PLURALS.get(kind, f"{kind}s")
 
 
-def listed(kind: str | None, plugin_files: tuple[Path, ...], *, as_json: bool = False) -> str:
-    """Return the grids and kinds, or the entries of one kind with their options.
+def listed(
+    kind: str | None, plugin_files: tuple[Path, ...], *, as_json: bool = False, as_markdown: bool = False
+) -> str:
+    """Return the grids and kinds, or the entries of one kind with their options; in Markdown, of every kind.
 
     Raises
     ------
@@ -40,6 +41,8 @@ def listed(kind: str | None, plugin_files: tuple[Path, ...], *, as_json: bool = 
     """
     registry = catalogue.load()
     plugins.load(plugin_files)
+    if kind is None and as_markdown:
+        return reference.page(registry)
     if kind is None or kind == "grids":
         return _grids(registry, as_json=as_json, with_kinds=kind is None)
     names = {plural(known): known for known in registry.kinds()}
@@ -50,17 +53,23 @@ def listed(kind: str | None, plugin_files: tuple[Path, ...], *, as_json: bool = 
         problem = f'list: unknown kind "{kind}"; allowed: grids, {", ".join(names)}{hint}'
         raise UsageError(problem)
     entries = registry.entries(chosen)
+    if as_markdown:
+        return reference.page(registry, chosen)
     if as_json:
         return json_text([_entry(entry) for entry in entries])
     return "\n\n".join(_entry_text(entry) for entry in entries)
 
 
 def _grids(registry: Registry, *, as_json: bool, with_kinds: bool) -> str:
-    grids = [load(path, registry, scale="quick") for path in find_grids(())]
+    asked = {path: scales(path) for path in find_grids(())}
+    grids = [load(path, registry, scale=known[0]) for path, known in asked.items()]
     if as_json:
-        return json_text([{"name": g.name, "title": g.title, "question": g.question} for g in grids])
+        told = zip(grids, asked.values(), strict=True)
+        return json_text([{"name": g.name, "title": g.title, "question": g.question, "scales": s} for g, s in told])
     width = max(len(grid.name) for grid in grids)
-    lines = ["Grids (d2lbench run NAME):", *(f"  {grid.name:<{width}}  {grid.title}" for grid in grids)]
+    only = ["" if len(known) > 1 else f" (--scale {known[0]} only)" for known in asked.values()]
+    lines = ["Grids (d2lbench run NAME):"]
+    lines += [f"  {grid.name:<{width}}  {grid.title}{note}" for grid, note in zip(grids, only, strict=True)]
     if with_kinds:
         lines += ["", "Registered things (d2lbench list KIND):"]
         lines += [f"  {plural(kind):<{width}}  {', '.join(registry.names(kind))}" for kind in registry.kinds()]
@@ -81,11 +90,9 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 
 def _entry_text(entry: Entry) -> str:
-    lines = [f"{entry.name}: {entry.summary}"]
-    for option in entry.options.values():
-        default = "required" if option.default is REQUIRED else f"default {spelled(option.default)}"
-        lines.append(f"    {option.name}: {option.allowed} ({default})")
-    return "\n".join(lines)
+    options = entry.options.values()
+    told = [f"    {option.name}: {option.allowed} ({reference.default_text(option)})" for option in options]
+    return "\n".join([f"{entry.name}: {entry.summary}", *told])
 
 
 def schema(plugin_files: tuple[Path, ...]) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from d2lbench.engine.plan import WEIGHTS, Stack, model_of, parameter_count, plan
+from d2lbench.catalogue.models import model_of
+from d2lbench.catalogue.shapes import parameter_count
+from d2lbench.engine.plan import WEIGHTS, Stack, plan
 from d2lbench.errors import DataError
+from d2lbench.grid.measures import metric_entry
 from d2lbench.registry import REGISTRY, Registry
 from d2lbench.spec import Cell, Config
 
@@ -73,8 +76,7 @@ def plan_works(grids: Sequence[Grid], finished: Mapping[str, frozenset[str]], de
 def optional_series(grid: Grid, registry: Registry = REGISTRY) -> frozenset[str]:
     """Return what only some grids record because a claim or the key ``metrics`` or ``keep_weights`` asks for it."""
     asked = [part.metric for claim in grid.claims for part in claim.parts] + list(grid.metrics)
-    known = registry.names("metric")  # an experiment returns metrics of its own
-    entries = ((registry.get("metric", metric.name), metric) for metric in asked if metric.name in known)
+    entries = ((metric_entry(registry, metric), metric) for metric in asked)
     kept = frozenset({WEIGHTS}) if grid.keep_weights else frozenset[str]()
     return kept | frozenset(
         series

@@ -240,7 +240,10 @@ def describe(annotation: Any) -> str:
     if origin is tuple:
         if len(arguments) == 2 and arguments[1] is Ellipsis:  # noqa: PLR2004
             return "list, each a " + describe(arguments[0])
-        return f"list of {len(arguments)}, each a " + describe(arguments[0])
+        parts = [describe(argument) for argument in arguments]
+        if len(set(parts)) > 1:
+            return "list of " + ", then ".join(f"a {part}" for part in parts)
+        return f"list of {len(arguments)}, each a {parts[0]}"
     return _TYPE_WORDS.get(bare, str(getattr(bare, "__name__", bare))) + _bounds(annotation)
 
 

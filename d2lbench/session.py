@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from d2lbench import catalogue, plugins
 from d2lbench.environment import environment
 from d2lbench.errors import StoreError, UsageError, nearest_name
-from d2lbench.grid import count, find_grids, load
+from d2lbench.grid import count, find_grids, load, scales
 from d2lbench.store import Store
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class Session:
     """A request with its plugins loaded and its grids expanded; a grid's mistake ends it before anything runs.
 
     ``confirm`` is asked before more than 10,000 cells are expanded: their number is known without that. Grids of more
-    than ``most`` cells are not expanded at all.
+    than ``most`` cells are not expanded at all. Where no grid is named, those that are not asked at the scale are left
+    out; one that is named and not asked there is a mistake.
     """
 
     request: Request
@@ -61,6 +62,7 @@ class Session:
     most: int | None = None
     grids: list[Grid] = field(default_factory=list)
     unexpanded: dict[Path, Size] = field(default_factory=dict)
+    left_out: dict[Path, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Load everything."""
@@ -68,6 +70,10 @@ class Session:
         registry = catalogue.load()
         plugins.load(request.plugins)
         paths = find_grids(request.names)
+        if not request.names:
+            asked_at = {path: scales(path) for path in paths}
+            self.left_out = {path: known for path, known in asked_at.items() if request.scale not in known}
+            paths = [path for path in paths if path not in self.left_out]
         asked: Any = {"scale": request.scale, "sets": request.sets, "seeds": request.seeds}
         sizes = {path: count(path, registry, **asked) for path in paths}
         total = sum(size.total for size in sizes.values())

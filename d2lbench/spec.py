@@ -19,9 +19,9 @@ Value: TypeAlias = "bool | int | float | str | tuple[Value, ...] | None"
 ENGINE_VERSION: Final = 1
 
 #: The keys of a configuration that name a registered thing, in the order in which they are shown.
-COMPONENT_KEYS: Final = ("dataset", "model", "init", "loss", "regularizer", "optimizer", "schedule")
+COMPONENT_KEYS: Final = ("dataset", "model", "init", "loss", "regularizer", "optimizer", "schedule", "stopping")
 #: The keys of a configuration that are plain values.
-SCALAR_KEYS: Final = ("epochs", "batch_size", "eval_every", "dtype", "replica")
+SCALAR_KEYS: Final = ("epochs", "batch_size", "eval_every", "dtype", "clip_norm", "rebuild_at", "replica")
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,17 @@ class Component:
         return f"{self.name}({inner})" if inner else self.name
 
 
+#: Training goes on to its last epoch.
+NO_STOPPING: Final = Component("stopping", "none")
+
+
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides a training run but its seed."""
+    """Everything that decides a training run but its seed.
+
+    ``clip_norm`` bounds the global norm of a cell's gradient; None leaves it alone. After the epoch ``rebuild_at`` the
+    optimizer is built anew, its state lost; None keeps it. ``stopping`` may end the run before its last epoch.
+    """
 
     dataset: Component
     model: Component
@@ -60,8 +68,11 @@ class Config:
     schedule: Component
     epochs: int
     batch_size: int
+    stopping: Component = NO_STOPPING
     eval_every: int = 1
     dtype: str = "float32"
+    clip_norm: float | None = None
+    rebuild_at: int | None = None
     replica: int = 0
     checksum: str = ""
 
@@ -73,13 +84,16 @@ class Config:
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
         """The canonical, JSON-able form: what the cell's hash is taken of."""
-        named: dict[str, Any] = {
-            component.kind: {"name": component.name, **dict(component.canonical)} for component in self.components()
-        }
+        named: dict[str, Any] = {"checksum": self.checksum}
         for spec in fields(self):
-            if spec.name in SCALAR_KEYS and getattr(self, spec.name) != spec.default:
-                named[spec.name] = getattr(self, spec.name)
-        return {**named, "checksum": self.checksum}
+            value = getattr(self, spec.name)
+            if spec.name in named or value == spec.default:
+                continue
+            if isinstance(value, Component):
+                named[value.kind] = {"name": value.name, **dict(value.canonical)}
+            else:
+                named[spec.name] = value
+        return named
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def claims_json(request: Request) -> str:
     session = Session(request)
     with session.open_store() as store:
         report = _assembled(session, store)
-    return json_text([_claim_row(claim) for claim in report.claims])
+    return json_text([*map(_claim_row, report.claims), *map(_published_row, report.published)])
 
 
 def _claim_row(claim: Any) -> dict[str, Any]:
@@ -182,6 +182,16 @@ def _claim_row(claim: Any) -> dict[str, Any]:
         "grid": claim.grid, "id": claim.id, "kind": claim.kind, "origin": claim.origin, "says": claim.says,
         "scale": claim.scale, "verdict": judgement.word, "reason": judgement.reason, "p_holm": judgement.p_holm,
         "margin": claim.margin, "as_ratio": claim.as_ratio, "parts": parts,
+    }  # fmt: skip
+
+
+def _published_row(entry: Any) -> dict[str, Any]:
+    theirs = [{"value": value, "inside": inside} for value, inside in entry.published]
+    return {
+        "grid": entry.grid, "id": entry.id, "kind": "published", "says": entry.says, "source": entry.source,
+        "scale": entry.scale, "verdict": None, "arm": entry.arm, "metric": entry.metric, "n": len(entry.values),
+        "mean": entry.mean, "low": entry.low, "high": entry.high, "published": theirs,
+        "approximate": entry.approximate, "differs": entry.differs, "notes": entry.notes,
     }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from d2lbench import catalogue
 from d2lbench.cli import app
 from d2lbench.grid import load
 from d2lbench.listing import listed, plural
+from d2lbench.reference import COMMAND, page
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,12 +42,30 @@ def test_every_registered_name_is_listed_with_its_summary(kind):
         assert entry.summary
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_the_page_of_registered_names_is_what_the_command_prints():
+    """A process of its own: tests beside this one register things."""
+    arguments = [sys.executable, "-m", "d2lbench", *COMMAND.split()[1:]]
+    printed = subprocess.run(arguments, cwd=ROOT, capture_output=True, check=True, timeout=60).stdout.decode()
+    checked_in = (ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")
+    assert printed == checked_in, f"docs/catalogue.md is out of date: {COMMAND} > docs/catalogue.md"
+
+
+@pytest.mark.parametrize("kind", REGISTRY.kinds())
+def test_every_registered_name_and_option_has_its_place_on_the_page(kind):
+    part = page(REGISTRY, kind)
+    for entry in REGISTRY.entries(kind):
+        (own,) = re.findall(rf"^### {re.escape(entry.name)}\n(.*?)(?=^### |\Z)", part, re.DOTALL | re.MULTILINE)
+        assert entry.summary.replace("``", "`").split(":`")[0] in own
+        assert [line.split("`")[1] for line in own.splitlines() if line.startswith("- `")] == list(entry.options)
+        assert "``" not in own
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/catalogue.md"])
 def test_links_between_documents_resolve(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         if not target.startswith("http"):
-            assert (ROOT / target).exists(), target
+            assert ((ROOT / document).parent / target).exists(), target
 
 
 def test_the_version_is_the_same_everywhere():

@@ -10,10 +10,11 @@ from d2lbench.analysis.checks import check_views
 from d2lbench.analysis.claims import judge
 from d2lbench.analysis.model import Report, Section
 from d2lbench.analysis.panels import figure_groups
+from d2lbench.analysis.published import beside_published
 from d2lbench.analysis.results import Results
 from d2lbench.analysis.tables import arm_table
 from d2lbench.registry import REGISTRY
-from d2lbench.spec import COMPONENT_KEYS, SCALAR_KEYS, Component, Config, spelled
+from d2lbench.spec import COMPONENT_KEYS, NO_STOPPING, SCALAR_KEYS, Component, Config, spelled
 
 if TYPE_CHECKING:
     from d2lbench.grid.model import Grid
@@ -59,19 +60,23 @@ def section(results: Results, store: Store) -> Section:
         figures=figure_groups(results),
         checks=check_views(results),
         data=_data(grid),
+        published=beside_published(results),
     )
 
 
 def _setting(grid: Grid) -> tuple[tuple[str, str], ...]:
-    """Return the first context's baseline, key by key."""
+    """Return the first context's baseline, key by key; nothing of what it does without (clipping, early stopping)."""
     arm = next((arm for arm in grid.arms if arm.is_baseline), grid.arms[0] if grid.arms else None)
     if arm is None:
         return ()
     if not isinstance(arm.config, Config):
         return (("experiment", arm.config.experiment.label()),)
-    named = [(key, _described(getattr(arm.config, key))) for key in COMPONENT_KEYS]
-    plain = [(key, spelled(getattr(arm.config, key))) for key in SCALAR_KEYS if key != "replica"]
-    return (*named, *plain)
+    values = ((key, getattr(arm.config, key)) for key in (*COMPONENT_KEYS, *SCALAR_KEYS) if key != "replica")
+    return tuple(
+        (key, _described(value) if isinstance(value, Component) else spelled(value))
+        for key, value in values
+        if value not in (None, NO_STOPPING)
+    )
 
 
 def _described(component: Component) -> str:

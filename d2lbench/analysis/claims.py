@@ -13,13 +13,14 @@ from d2lbench.analysis.settling import notes, on_such_data, settled
 from d2lbench.analysis.sides import Reducer, SideValue
 from d2lbench.analysis.statistics import Evidence, Judgement, judge_family, paired_correlation
 from d2lbench.analysis.statistics import Part as Pair
+from d2lbench.grid.measures import metric_entry
 from d2lbench.grid.statement import Side
+from d2lbench.registry import REGISTRY
 
 if TYPE_CHECKING:
     from d2lbench.analysis.results import Results
     from d2lbench.grid.model import Grid
     from d2lbench.grid.statement import Claim, Comparison, Part
-    from d2lbench.spec import Component
 
 #: Picks on a ladder's edge in more than this share of the seeds leave a claim unclear.
 EDGE_SHARE = 0.1
@@ -167,6 +168,7 @@ def _not_run(grid: Grid, claim: Claim, compared: list[_Compared], needed: int) -
 
 def _view(grid: Grid, claim: Claim, judgement: Judgement, compared: list[_Compared], *, after_data: bool) -> ClaimView:
     part = claim.parts[0] if claim.parts else None
+    found, stated = _found_and_stated(claim, judgement, compared)
     return ClaimView(
         id=claim.id,
         grid=grid.name,
@@ -186,7 +188,27 @@ def _view(grid: Grid, claim: Claim, judgement: Judgement, compared: list[_Compar
         after_data=after_data,
         exploratory=bool(grid.exploratory_seeds),
         family_size=judgement.family_size or 0,
+        found=found,
+        stated=stated,
     )
+
+
+def _found_and_stated(
+    claim: Claim, judgement: Judgement, compared: list[_Compared]
+) -> tuple[float | None, float | None]:
+    """Return the number itself, and the one stated: of an identity or a count where it is farthest off.
+
+    Of a demonstration's first side the mean over seeds; what it is compared with is no prediction of its size.
+    """
+    if claim.in_family or judgement.word == "not run":
+        return None, None
+    told = math.exp if claim.parts[0].as_ == "ratio" else float
+    if claim.kind == "demonstration":
+        values = [row.first for row in compared[0].view.seeds]
+        return told(math.fsum(values) / len(values)), None
+    rows = ((abs(row.difference) - one.pair.margin, row) for one in compared for row in one.view.seeds)
+    farthest = max(rows, key=lambda pair: pair[0])[1]
+    return told(farthest.first), told(farthest.second)
 
 
 def _metric_in_words(part: Part) -> str:
@@ -202,9 +224,7 @@ def _metric_in_words(part: Part) -> str:
 
 
 def _unit(part: Part) -> str:
-    from d2lbench.registry import REGISTRY
-
     units = {"window": "rungs", "rank_correlation": "τ"}
-    unit: Component | str = units.get(part.statistic.name, REGISTRY.get("metric", part.metric.name).trait("unit", ""))
+    unit = units.get(part.statistic.name, metric_entry(REGISTRY, part.metric).trait("unit", ""))
     axis = part.over.rpartition(".")[2]
     return f"{unit} per {'layer' if axis == 'depth' else axis}" if part.statistic.name == "slope" else str(unit)

@@ -66,7 +66,8 @@ def _described(results: Results, arm: Arm, trial: str, cell: Cell) -> dict[str, 
     config = cell.config
     if isinstance(config, Config):
         row |= {key: getattr(config, key).label() for key in COMPONENT_KEYS}
-        row |= {key: spelled(getattr(config, key)) for key in SCALAR_KEYS}
+        plain = {key: getattr(config, key) for key in SCALAR_KEYS}
+        row |= {key: "" if value is None else spelled(value) for key, value in plain.items()}
     else:
         row["experiment"] = config.experiment.label()
     return row

@@ -162,6 +162,28 @@ class ClaimView:
 
 
 @dataclass(frozen=True)
+class PublishedView:
+    """What somebody else found, beside our runs of the same setting; no verdict."""
+
+    id: str
+    grid: str
+    says: str
+    source: str
+    scale: str
+    metric: str
+    unit: str
+    arm: str
+    values: tuple[float, ...]  # ours, seed by seed
+    mean: float
+    low: float  # of the 95 % prediction interval of one run; NaN where too few seeds have run
+    high: float
+    published: tuple[tuple[float, bool | None], ...]  # theirs, and whether it lies inside; None: cannot be said
+    approximate: bool  # read off a figure
+    differs: tuple[str, ...]  # settings of theirs that are not ours
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class CheckView:
     """A sanity check of a grid: the A/A arm and the arm with rate 0."""
 
@@ -190,6 +212,7 @@ class Section:
     figures: tuple[FigureGroup, ...]
     checks: tuple[CheckView, ...]
     data: tuple[tuple[str, str], ...] = ()  # dataset, checksum
+    published: tuple[PublishedView, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -209,3 +232,8 @@ class Report:
     def claims(self) -> tuple[ClaimView, ...]:
         """All claims, in the order of the grids."""
         return tuple(claim for section in self.sections for claim in section.claims)
+
+    @property
+    def published(self) -> tuple[PublishedView, ...]:
+        """All published numbers, in the order of the grids."""
+        return tuple(entry for section in self.sections for entry in section.published)

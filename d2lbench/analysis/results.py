@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from d2lbench.catalogue.metrics import Record
+from d2lbench.grid.measures import metric_entry
 from d2lbench.registry import REGISTRY, Registry
 from d2lbench.spec import Cell, Config
 from d2lbench.store import FINISHED, Run
@@ -74,7 +75,7 @@ class Results:
         key = (cell.id, metric)
         if key not in self._values:
             record = self.record(cell)
-            entry = self.registry.get("metric", metric.name)
+            entry = metric_entry(self.registry, metric)
             self._values[key] = None if record is None else entry.factory(record, **dict(metric.options))
         return self._values[key]
 

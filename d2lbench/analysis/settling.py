@@ -8,6 +8,7 @@ import numpy as np
 
 from d2lbench.analysis.results import decisive_seeds
 from d2lbench.analysis.statistics import crossed_bootstrap
+from d2lbench.grid.measures import metric_entry
 from d2lbench.grid.statement import Side
 from d2lbench.spec import Config
 
@@ -30,7 +31,7 @@ def settled(results: Results, part: Part, comparison: Comparison) -> float | Non
 
     None where the metric has no curve, or the statistic does not read its end.
     """
-    entry = results.registry.get("metric", part.metric.name)
+    entry = metric_entry(results.registry, part.metric)
     if part.along not in {"", "contexts", "arms"} or not entry.trait("curve"):
         return None
     if dict(part.metric.options).get("at", "last") != "last":
@@ -64,7 +65,7 @@ def _late_change(results: Results, arm: Arm, seed: int, stage: str, part: Part, 
 def notes(results: Results, part: Part, comparison: Comparison, rows: Sequence[SeedRow]) -> tuple[str, ...]:
     """Return what a reader must know of a comparison's numbers: censored values, and what they generalize to."""
     told = []
-    if results.registry.get("metric", part.metric.name).trait("censored"):
+    if metric_entry(results.registry, part.metric).trait("censored"):
         for name, side in (("first", comparison.first), ("second", comparison.second)):
             late = sum(getattr(row, name) > _budget(side) for row in rows) if isinstance(side, Side) else 0
             if late:

@@ -10,6 +10,7 @@ import numpy as np
 
 from d2lbench.analysis.results import Reading, Results, decisive_seeds, rung_label
 from d2lbench.catalogue.statistics import window_bounds
+from d2lbench.grid.measures import metric_entry
 from d2lbench.spec import Cell
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Reducer:
         logs_first = bool(entry.trait("linear")) or part.statistic.name == "regret"
         self._logs_first = part.as_ == "ratio" and logs_first
         self._logs_after = part.as_ == "ratio" and not logs_first
-        metric = results.registry.get("metric", part.metric.name)
+        metric = metric_entry(results.registry, part.metric)
         self._sign = -1 if metric.trait("better") == "lower" else 1
 
     def __call__(self, side: Side, seed: int) -> SideValue | None:

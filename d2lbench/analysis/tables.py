@@ -51,7 +51,7 @@ def _own_value(arm: Arm, path: str) -> str:
     value = getattr(arm.config, key, None)
     if isinstance(value, Component):
         return spelled(value.get(option)) if option else value.name
-    return spelled(value)
+    return f"no {path}" if value is None else spelled(value)
 
 
 def trained(grid: Grid) -> list[Arm]:

@@ -10,6 +10,7 @@ def load() -> Registry:
     from d2lbench.catalogue import (  # noqa: F401  (imported for what they register)
         activations,
         datasets,
+        experiments,
         initializers,
         losses,
         metrics,
@@ -18,6 +19,7 @@ def load() -> Registry:
         regularizers,
         schedules,
         statistics,
+        stopping,
     )
 
     return REGISTRY

@@ -37,6 +37,14 @@ def tanh() -> ElementWise:
     return torch.tanh
 
 
+@register("activation", "scaled-sigmoid")
+def scaled_sigmoid() -> ElementWise:
+    """4σ(x) − 2, which is 2·tanh(x/2): a sigmoid through the origin, with a slope of at most 1."""
+    import torch
+
+    return lambda x: 4 * torch.sigmoid(x) - 2
+
+
 @register("activation", "identity")
 def identity() -> ElementWise:
     """The input itself: a stack of linear layers stays one linear layer."""

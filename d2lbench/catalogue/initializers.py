@@ -17,14 +17,22 @@ from d2lbench.registry import register
 
 @dataclass(frozen=True)
 class Scale:
-    """How one layer starts: base draws × ``weight`` and × ``bias``; for ``constant`` every base draw is 1."""
+    """How one layer starts: base draws × ``weight`` and × ``bias``.
 
-    distribution: Literal["uniform", "normal", "constant"]
+    For ``constant`` every base draw is 1; for ``orthogonal`` it is a matrix with orthonormal rows or columns, whichever
+    are fewer, made of a normal draw.
+    """
+
+    distribution: Literal["uniform", "normal", "constant", "orthogonal"]
     weight: float
     bias: float = 0.0
 
 
 Positive = Annotated[float, Gt(0)]
+Mode = Literal["fan_in", "fan_out"]
+Nonlinearity = Literal["relu", "linear"]
+#: What makes up for the signal that the activation takes away: ReLU halves the second moment (He et al. 2015).
+_GAINS = {"relu": math.sqrt(2), "linear": 1.0}
 
 
 @register("init", "default")
@@ -51,6 +59,40 @@ def xavier_uniform(fan_in: int, fan_out: int, /, *, gain: Positive = 1.0) -> Sca
 def xavier_normal(fan_in: int, fan_out: int, /, *, gain: Positive = 1.0) -> Scale:
     """Weights N(0, gain²·2/(fan_in + fan_out)), biases zero (Glorot and Bengio 2010, equation 12)."""
     return Scale("normal", gain * math.sqrt(2 / (fan_in + fan_out)))
+
+
+@register("init", "kaiming-uniform")
+def kaiming_uniform(
+    fan_in: int, fan_out: int, /, *, mode: Mode = "fan_in", nonlinearity: Nonlinearity = "relu"
+) -> Scale:
+    """Weights uniform within ±gain·√(3/fan), gain √2 for ReLU, biases zero (He et al. 2015, equations 10 and 14)."""
+    return Scale("uniform", math.sqrt(3) * _kaiming_std(fan_in, fan_out, mode, nonlinearity))
+
+
+@register("init", "kaiming-normal")
+def kaiming_normal(
+    fan_in: int, fan_out: int, /, *, mode: Mode = "fan_in", nonlinearity: Nonlinearity = "relu"
+) -> Scale:
+    """Weights N(0, gain²/fan), gain √2 for ReLU, biases zero (He et al. 2015, equations 10 and 14)."""
+    return Scale("normal", _kaiming_std(fan_in, fan_out, mode, nonlinearity))
+
+
+def _kaiming_std(fan_in: int, fan_out: int, mode: Mode, nonlinearity: Nonlinearity) -> float:
+    return _GAINS[nonlinearity] / math.sqrt(fan_in if mode == "fan_in" else fan_out)
+
+
+@register("init", "orthogonal")
+def orthogonal(fan_in: int, fan_out: int, /, *, gain: Positive = 1.0) -> Scale:
+    """Weights with orthonormal rows or columns, times the gain, biases zero (Saxe, McClelland and Ganguli 2014)."""
+    del fan_in, fan_out
+    return Scale("orthogonal", gain)
+
+
+@register("init", "zeros")
+def zeros(fan_in: int, fan_out: int, /) -> Scale:
+    """Weights and biases zero: hidden units stay equal, ReLU's at zero (Dive into Deep Learning, section 5.4.1.3)."""
+    del fan_in, fan_out
+    return Scale("constant", 0.0)
 
 
 @register("init", "constant")

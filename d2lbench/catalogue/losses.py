@@ -1,29 +1,240 @@
-"""Losses of raw outputs against labels: one value per example, so that cells of a stack never mix."""
+"""Losses of raw outputs against labels: one value per example, so that cells of a stack never mix.
+
+Of a classification, squared and absolute losses compare the outputs with the class's one-hot vector.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from d2lbench.registry import register
+from annotated_types import Ge, Gt, Lt
+
+from d2lbench.errors import GridError
+from d2lbench.registry import REGISTRY, register
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
 
+    from d2lbench.spec import Config
+
 PerExample: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 
 
-@register("loss", "cross-entropy", task="classification")
-def cross_entropy() -> PerExample:
-    """-log softmax(o)[y] from raw outputs, fused and stable (Dive into Deep Learning, section 4.5.2)."""
+@dataclass(frozen=True)
+class Loss:
+    """A loss and what goes with it; K is the number of outputs, y holds class indices, or numbers to predict.
+
+    Attributes
+    ----------
+    per_example
+        Outputs (M, B, K) and labels (M, B) to losses (M, B): what training descends.
+    predict
+        Outputs (…, K) to class indices (…); of no use where numbers are predicted.
+    constant
+        Training labels (S, n) and the number of classes to the outputs (S, K) that a predictor would always give which
+        never looks at the input: the best constant for this loss.
+    evaluated
+        What evaluations report, where that is not what training descends.
+    """
+
+    per_example: PerExample
+    predict: Callable[[torch.Tensor], torch.Tensor]
+    constant: Callable[[torch.Tensor, int], torch.Tensor]
+    evaluated: PerExample | None = None
+
+
+def _classes(classes: int) -> int:
+    return classes
+
+
+def _classes_or_one(classes: int) -> int:
+    return max(classes, 1)
+
+
+def _one_for_two(classes: int) -> int:
+    return 1 if classes == 2 else classes  # noqa: PLR2004  (of two classes one probability is enough)
+
+
+def _one(classes: int) -> int:
+    del classes
+    return 1
+
+
+def _needs_classes(config: Config) -> None:
+    """Refuse a loss of classes where the dataset's targets are numbers."""
+    dataset = REGISTRY.get("dataset", config.dataset.name)
+    if dataset.trait("task", "classification") != "classification":
+        problem = f'loss "{config.loss.name}" compares classes, and dataset "{config.dataset.name}" has numbers'
+        entries = REGISTRY.entries("loss")
+        allowed = ", ".join(entry.name for entry in entries if entry.trait("task") != "classification")
+        raise GridError(problem, key="loss", given=config.loss.name, allowed=allowed)
+
+
+_OF_CLASSES: dict[str, Any] = {"task": "classification", "check": _needs_classes}
+
+
+def _argmax(outputs: torch.Tensor) -> torch.Tensor:
+    return outputs.argmax(-1)
+
+
+def _frequencies(labels: torch.Tensor, classes: int) -> torch.Tensor:
+    """Return the share of every class, (S, n) → (S, classes)."""
+    import torch
+
+    return torch.nn.functional.one_hot(labels, classes).double().mean(1)
+
+
+def _log_frequencies(labels: torch.Tensor, classes: int) -> torch.Tensor:
+    return _frequencies(labels, classes).log()
+
+
+@register("loss", "cross-entropy", outputs=_classes, **_OF_CLASSES)
+def cross_entropy(*, label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0) -> Loss:
+    """-log softmax(o)[y] from raw outputs, fused and stable (Dive into Deep Learning, section 4.5.2).
+
+    ``label_smoothing`` gives that share of the target to all classes alike (Szegedy et al. 2016); evaluations leave
+    it out, so that the arms' losses can be compared.
+    """
+    import torch
+
+    def smoothed(outputs: torch.Tensor, labels: torch.Tensor, label_smoothing: float) -> torch.Tensor:
+        # Of a stack, the classes go second: over a last dimension of ten, the softmax costs ten times as much.
+        return torch.nn.functional.cross_entropy(
+            outputs.movedim(-1, 1), labels, reduction="none", label_smoothing=label_smoothing
+        )
+
+    def plain(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return smoothed(outputs, labels, 0.0)
+
+    def training(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return smoothed(outputs, labels, label_smoothing)
+
+    return Loss(training if label_smoothing else plain, _argmax, _log_frequencies, plain)
+
+
+@register("loss", "nll", outputs=_classes, **_OF_CLASSES)
+def nll(*, softmax: Literal["log-softmax", "shifted", "naive"] = "log-softmax") -> Loss:
+    """The negative log-likelihood in two steps: a logarithm of the softmax, then the label's entry.
+
+    ``log-softmax`` is the framework's; ``shifted`` subtracts the largest output, then exponentiates, divides and takes
+    the logarithm; ``naive`` does so without subtracting (Dive into Deep Learning, sections 4.4.1 and 4.5.2).
+    """
+    import torch
+
+    def log_probabilities(outputs: torch.Tensor) -> torch.Tensor:
+        if softmax == "log-softmax":
+            return torch.log_softmax(outputs, -1)
+        if softmax == "shifted":
+            outputs = outputs - outputs.amax(-1, keepdim=True)
+        exponentials = outputs.exp()
+        return (exponentials / exponentials.sum(-1, keepdim=True)).log()
+
+    def per_example(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return -log_probabilities(outputs).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+
+    return Loss(per_example, _argmax, _log_frequencies)
+
+
+def _targets(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return numbers as (…, B, 1) and classes as one-hot vectors (…, B, K), in the outputs' dtype."""
+    import torch
+
+    if labels.is_floating_point():
+        return labels.unsqueeze(-1)
+    return torch.nn.functional.one_hot(labels, outputs.shape[-1]).to(outputs.dtype)
+
+
+def _mean(labels: torch.Tensor, classes: int) -> torch.Tensor:
+    return _frequencies(labels, classes) if classes else labels.double().mean(1, keepdim=True)
+
+
+def _median(labels: torch.Tensor, classes: int) -> torch.Tensor:
+    return _frequencies(labels, classes).round() if classes else labels.double().median(1, keepdim=True).values
+
+
+def _element_wise(function: Callable[..., torch.Tensor], constant: Callable[..., torch.Tensor], **options: Any) -> Loss:
+    """Return the mean over the outputs of a loss of each output against its target."""
+
+    def per_example(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return function(outputs, _targets(outputs, labels), reduction="none", **options).mean(-1)
+
+    return Loss(per_example, _argmax, constant)
+
+
+@register("loss", "mse", task="any", outputs=_classes_or_one)
+def mse() -> Loss:
+    """The squared error, averaged over the outputs (torch.nn.MSELoss)."""
+    import torch
+
+    return _element_wise(torch.nn.functional.mse_loss, _mean)
+
+
+@register("loss", "half-mse", task="any", outputs=_classes_or_one)
+def half_mse() -> Loss:
+    """Half the squared error, averaged over the outputs (Dive into Deep Learning, section 3.1.1.2)."""
+    import torch
+
+    def half(outputs: torch.Tensor, targets: torch.Tensor, reduction: str) -> torch.Tensor:
+        return torch.nn.functional.mse_loss(outputs, targets, reduction=reduction) / 2
+
+    return _element_wise(half, _mean)
+
+
+@register("loss", "l1", task="any", outputs=_classes_or_one)
+def l1() -> Loss:
+    """The absolute error, averaged over the outputs (torch.nn.L1Loss)."""
+    import torch
+
+    return _element_wise(torch.nn.functional.l1_loss, _median)
+
+
+@register("loss", "smooth-l1", task="any", outputs=_classes_or_one)
+def smooth_l1(*, beta: Annotated[float, Gt(0)] = 1.0) -> Loss:
+    """Squared for errors below ``beta``, absolute beyond (Girshick 2015; torch.nn.SmoothL1Loss).
+
+    The constant predictor beside it answers with the mean, which is close to the best constant.
+    """
+    import torch
+
+    return _element_wise(torch.nn.functional.smooth_l1_loss, _mean, beta=beta)
+
+
+@register("loss", "bce", outputs=_one_for_two, **_OF_CLASSES)
+def bce() -> Loss:
+    """Binary cross-entropy from raw outputs (torch.nn.BCEWithLogitsLoss): one output for two classes, else one each."""
     import torch
 
     def per_example(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Map outputs (…, B, K) and labels (…, B) to losses (…, B).
+        single = outputs.shape[-1] == 1
+        targets = labels.unsqueeze(-1).to(outputs.dtype) if single else _targets(outputs, labels)
+        return torch.nn.functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none").mean(-1)
 
-        Of a stack, the classes go second: over a last dimension of ten, the softmax costs ten times as much.
-        """
-        return torch.nn.functional.cross_entropy(outputs.movedim(-1, 1), labels, reduction="none")
+    def predict(outputs: torch.Tensor) -> torch.Tensor:
+        return (outputs.squeeze(-1) > 0).long() if outputs.shape[-1] == 1 else outputs.argmax(-1)
 
-    return per_example
+    def constant(labels: torch.Tensor, classes: int) -> torch.Tensor:
+        shares = _frequencies(labels, classes)
+        return (shares[:, 1:] if _one_for_two(classes) == 1 else shares).logit()
+
+    return Loss(per_example, predict, constant)
+
+
+@register("loss", "rounded-mse", outputs=_one, **_OF_CLASSES)
+def rounded_mse() -> Loss:
+    """One output regresses on the class's number and is rounded to a class: what N1 warns of."""
+    import torch
+
+    def per_example(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.mse_loss(outputs.squeeze(-1), labels.to(outputs.dtype), reduction="none")
+
+    def predict(outputs: torch.Tensor) -> torch.Tensor:
+        return outputs.squeeze(-1).round().long()
+
+    def constant(labels: torch.Tensor, classes: int) -> torch.Tensor:
+        del classes
+        return labels.double().mean(1, keepdim=True)
+
+    return Loss(per_example, predict, constant)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Lt, MinLen
 
 from d2lbench.catalogue.layers import dropouts
+from d2lbench.catalogue.models.sizing import model_of
 from d2lbench.errors import GridError
-from d2lbench.registry import REGISTRY, register
+from d2lbench.registry import register
 
 if TYPE_CHECKING:
     from d2lbench.spec import Config
@@ -44,13 +45,12 @@ def _own_decay(config: Config) -> None:
 @register("regularizer", "weight-decay", check=_own_decay)
 def weight_decay(*, strength: Strength = 1e-4, bias: bool = False) -> dict[str, Any]:
     """The optimizer's own ``weight_decay``: λ·w added to the gradient (the bias only where ``bias`` says so)."""
-    return {"l2": strength, "bias": bias}
+    return {"decay": strength, "bias": bias}
 
 
 def _rate_for_each_layer(config: Config) -> dict[str, Any]:
     """Spell one rate out for every hidden layer; refuse another number of rates than of layers."""
-    model = REGISTRY.get("model", config.model.name)
-    places = dropouts(model.factory(1, 1, **dict(config.model.options)))
+    places = dropouts(model_of(config))
     rates = config.regularizer.get("p")
     if not places:
         problem = f'model "{config.model.name}" has no hidden layer to drop units of'

@@ -1,16 +1,18 @@
-"""The data of a stack: one pool of bytes on the device, and for every stream of random numbers its rows of it.
+"""The data of a stack: one pool on the device, and for every stream of random numbers its rows of it.
 
 A stream is a (seed, replica): its cells see the same batches, so a batch is gathered once and shared among them.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from d2lbench.catalogue import load
 from d2lbench.catalogue.layers import Dropout, Model, dropouts
+from d2lbench.catalogue.models import shape_of
 from d2lbench.seeding import generator
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def _replica(cell: Cell) -> int:
 
 
 class Feed:
-    """Batches and splits of the data, as inputs (M, B, features) and labels (M, B)."""
+    """Batches and splits of the data, as inputs (M, B, *shape) and labels or targets (M, B)."""
 
     def __init__(self, cells: Sequence[Cell], dtype: torch.dtype, device: str) -> None:
         config: Any = cells[0].config
@@ -52,16 +54,32 @@ class Feed:
         factory = load().get("dataset", config.dataset.name).factory
         seeds = {seed for seed, _ in self.streams.keys}
         splits: dict[int, Splits] = {seed: factory(seed, **dict(config.dataset.options)) for seed in sorted(seeds)}
-        pool = next(iter(splits.values())).pool
-        self.classes, self.scale, self.dtype, self.device = pool.classes, pool.scale, dtype, device
-        self._x = torch.from_numpy(pool.x).to(device)  # (N, features), bytes
-        self._y = torch.from_numpy(pool.y).to(device)  # (N,)
+        pools = list({id(each.pool): each.pool for each in splits.values()}.values())
+        self.classes, self.scale, self.dtype, self.device = pools[0].classes, pools[0].scale, dtype, device
+        self.shape = shape_of(config.dataset)
+        self._x = torch.cat([torch.from_numpy(pool.x) for pool in pools]).to(device)  # (N, features)
+        self._y = torch.cat([torch.from_numpy(pool.y) for pool in pools]).to(device)  # (N,)
+        if not self.classes:
+            self._y = self._y.to(dtype)
+        #: Every stream's true coefficients, (S, features + 1) with the bias last, where the data were made from some.
+        self.truth: torch.Tensor | None = None
+        if pools[0].truth is not None:
+            truth = [torch.as_tensor(splits[seed].pool.truth, dtype=torch.float64) for seed, _ in self.streams.keys]
+            self.truth = torch.stack(truth).to(device)
+        firsts = itertools.accumulate((len(pool.y) for pool in pools), initial=0)
+        first = {
+            id(pool): first for pool, first in zip(pools, firsts, strict=False)
+        }  # data drawn by the seed lie apart
         #: Split → every stream's rows of the pool, (S, n), on the device.
         self.rows = {
-            name: torch.stack([torch.from_numpy(getattr(splits[seed], name)) for seed, _ in self.streams.keys])
+            name: torch.stack(
+                [
+                    torch.from_numpy(getattr(splits[seed], name)) + first[id(splits[seed].pool)]
+                    for seed, _ in self.streams.keys
+                ]
+            ).to(device)
             for name in SPLITS
         }
-        self.rows = {name: rows.to(device) for name, rows in self.rows.items()}
 
     @property
     def train_size(self) -> int:
@@ -83,14 +101,18 @@ class Feed:
         for rows in torch.split(shuffled, self.batch_size, dim=1):
             yield self.gather(rows)
 
+    def examples(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return inputs (S, B, *shape) and labels or targets (S, B) of rows (S, B) of the pool."""
+        x = self._x.index_select(0, rows.flatten()).to(self.dtype).mul_(self.scale)
+        return x.view(*rows.shape, *self.shape), self._y[rows]
+
     def gather(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs and labels of rows (S, B) of the pool, spread to (M, B, …)."""
-        x = self._x.index_select(0, rows.flatten()).to(self.dtype).mul_(self.scale)
-        x = x.view(*rows.shape, -1)  # (S, B, features)
-        return self.streams.spread(x), self.streams.spread(self._y[rows])
+        x, y = self.examples(rows)
+        return self.streams.spread(x), self.streams.spread(y)
 
     def labels(self, split: str) -> torch.Tensor:
-        """Return a split's labels, (S, n)."""
+        """Return a split's labels or targets, (S, n)."""
         return self._y[self.rows[split]]
 
 

@@ -130,6 +130,8 @@ class Journal:
         if name in EVERY_EPOCH:
             return list(range(1, epochs + 1))
         kind = name.partition("/")[0]
+        if kind == "stopped":
+            return [epochs]
         if kind in PROBES:
             return [epochs] if kind == "weight_change" else [0, epochs]
         return [*range(0, epochs, eval_every), epochs]

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from d2lbench.catalogue import load
-from d2lbench.catalogue.layers import Activation, Dropout, Flatten, Layer, Linear, Model
+from d2lbench.catalogue.layers import (
+    Activation,
+    BatchNorm,
+    Branches,
+    Conv,
+    Dropout,
+    Flatten,
+    Layer,
+    Learned,
+    Linear,
+    Model,
+    Pool,
+    Residual,
+)
+from d2lbench.engine.scratch import ScratchDropout, ScratchLinear
 
 if TYPE_CHECKING:
-    from d2lbench.engine.stacked import Parameters
+    from d2lbench.engine.parameters import Parameters
 
 #: Gives the uniforms (B, H) that a dropout layer compares with its rate.
 Provider = Callable[[Dropout, int], torch.Tensor]
@@ -52,34 +66,118 @@ class InjectedDropout(nn.Module):
         return x * kept / (1 - self.p)
 
 
-def module(model: Model, rates: Sequence[float] = (), uniforms: Provider | None = None) -> nn.Sequential:
+class Sum(nn.Module):
+    """The output of a body plus that of a shortcut."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, …) to (B, …)."""
+        total: torch.Tensor = self.body(x) + self.shortcut(x)
+        return total
+
+
+class Joined(nn.Module):
+    """The channels of several bodies side by side."""
+
+    def __init__(self, bodies: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.bodies = nn.ModuleList(bodies)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, C, …) to (B, C', …)."""
+        return torch.cat([body(x) for body in self.bodies], dim=1)
+
+
+class Embeddings(nn.EmbeddingBag):
+    """An embedding bag over tokens that come as numbers of any dtype."""
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        """Map (B, length) to (B, features)."""
+        bags: torch.Tensor = super().forward(tokens.long())
+        return bags
+
+
+def module(
+    model: Model, rates: Sequence[float] = (), uniforms: Provider | None = None, *, scratch: bool = False
+) -> nn.Sequential:
     """Return a model as a plain module.
 
     ``rates`` are the dropout rates, one for every place, or none at all: then the places are left out. Without
-    ``uniforms`` they are torch's own dropout.
+    ``uniforms`` they are torch's own dropout, or with ``scratch`` the book's.
     """
     named: OrderedDict[str, nn.Module] = OrderedDict()
     for layer in model:
         if not isinstance(layer, Dropout) or rates:
-            named[_name(layer, len(named))] = _module_of(layer, rates, uniforms)
+            named[_name(layer, len(named))] = _module_of(layer, rates, uniforms, scratch=scratch)
     return nn.Sequential(named)
 
 
 def _name(layer: Layer, position: int) -> str:
-    if isinstance(layer, Linear):
-        return layer.path
+    if isinstance(layer, Learned):
+        return layer.path.replace(".", "_")  # a module's name holds no dots
     return f"{type(layer).__name__.lower()}{position}"
 
 
-def _module_of(layer: Layer, rates: Sequence[float], uniforms: Provider | None) -> nn.Module:
-    if isinstance(layer, Flatten):
-        return nn.Flatten()
-    if isinstance(layer, Linear):
-        return nn.Linear(layer.inputs, layer.outputs)
+def _module_of(layer: Layer, rates: Sequence[float], uniforms: Provider | None, *, scratch: bool) -> nn.Module:
+    if isinstance(layer, Residual):
+        parts = (module(part, rates, uniforms, scratch=scratch) for part in (layer.body, layer.shortcut))
+        return Sum(*parts)
+    if isinstance(layer, Branches):
+        return Joined([module(body, rates, uniforms, scratch=scratch) for body in layer.bodies])
+    if isinstance(layer, Dropout):
+        return _dropout(layer, rates[layer.index], uniforms, scratch=scratch)
+    return _plain(layer)
+
+
+def _dropout(layer: Dropout, p: float, uniforms: Provider | None, *, scratch: bool) -> nn.Module:
+    if uniforms is not None:
+        return InjectedDropout(layer, p, uniforms)
+    return ScratchDropout(p) if scratch else nn.Dropout(p)
+
+
+def _plain(layer: Layer) -> nn.Module:
+    """Return the module of a layer that holds no others."""
+    if isinstance(layer, Learned):
+        return _learned(layer)
     if isinstance(layer, Activation):
         return Function(layer.name)
-    p = rates[layer.index]
-    return nn.Dropout(p) if uniforms is None else InjectedDropout(layer, p, uniforms)
+    if isinstance(layer, Pool):
+        pool = nn.MaxPool2d if layer.kind == "max" else nn.AvgPool2d
+        return pool(layer.kernel, layer.stride, layer.padding)
+    return nn.Flatten() if isinstance(layer, Flatten) else nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def _learned(layer: Learned) -> nn.Module:
+    if isinstance(layer, Linear):
+        return (ScratchLinear if layer.scratch else nn.Linear)(layer.inputs, layer.outputs)
+    if isinstance(layer, Conv):
+        return nn.Conv2d(layer.inputs, layer.outputs, layer.kernel, layer.stride, layer.padding, bias=layer.bias)
+    if isinstance(layer, BatchNorm):
+        norm = nn.BatchNorm2d if layer.spatial else nn.BatchNorm1d
+        return norm(layer.features, eps=layer.eps, momentum=layer.momentum)
+    return Embeddings(layer.count, layer.features, mode="mean")
+
+
+def pairs(model: Model, network: nn.Sequential) -> Iterator[tuple[Learned, nn.Module]]:
+    """Iterate over the layers that learn, each with its module in a network built from these records."""
+    children = iter(network)
+    for layer in model:
+        if isinstance(layer, Dropout):
+            if any(isinstance(part, InjectedDropout | ScratchDropout | nn.Dropout) for part in network):
+                next(children)
+            continue
+        child = next(children)
+        if isinstance(layer, Residual):
+            yield from pairs(layer.body, child.body)  # type: ignore[arg-type]
+            yield from pairs(layer.shortcut, child.shortcut)  # type: ignore[arg-type]
+        elif isinstance(layer, Branches):
+            for body, part in zip(layer.bodies, child.bodies, strict=True):  # type: ignore[arg-type]
+                yield from pairs(body, part)
+        elif isinstance(layer, Learned):
+            yield layer, child
 
 
 def packed_row(parameters: Parameters, row: int) -> bytes:
@@ -92,10 +190,14 @@ def packed_row(parameters: Parameters, row: int) -> bytes:
 
 
 @torch.no_grad()
-def load_row(network: nn.Module, parameters: Parameters, row: int) -> None:
+def load_row(network: nn.Sequential, parameters: Parameters, row: int) -> None:
     """Copy one row of stacked parameters into a module built from the same records, and take over its dtype."""
     network.to(parameters.block.dtype)
-    layers = [part for part in network.modules() if isinstance(part, nn.Linear)]
-    for linear, W, b in zip(layers, parameters.weights, parameters.biases, strict=True):  # noqa: N806
-        linear.weight.copy_(W[row].t())
-        linear.bias.copy_(b[row])
+    for layer, part in pairs(parameters.model, network):
+        for parameter in layer.parameters:
+            values = parameters.leaves[parameter.path][row]
+            transposed = isinstance(layer, Linear) and parameter.is_weight
+            part.get_parameter(parameter.path.rpartition(".")[2]).copy_(values.t() if transposed else values)
+        if isinstance(layer, BatchNorm):
+            for name in ("running_mean", "running_var"):
+                part.get_buffer(name).copy_(parameters.buffers[f"{layer.path}.{name}"][row])

@@ -6,12 +6,16 @@ else is a number in a row of that program: rates, strengths, initial values, sch
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from d2lbench.catalogue import load
-from d2lbench.catalogue.layers import Model, linears
+from d2lbench.catalogue.layers import Conv, walk
+from d2lbench.catalogue.models import model_of
+from d2lbench.catalogue.optimizers import Unstacked
+from d2lbench.catalogue.shapes import parameter_count
 from d2lbench.spec import Cell, Component, Config, Measurement, digest
 
 if TYPE_CHECKING:
@@ -40,17 +44,8 @@ class Stack:
         return len(self.cells)
 
 
-def model_of(config: Config) -> Model:
-    """Return the layer records of a configuration's model, sized for its dataset."""
-    registry = load()
-    dataset = registry.get("dataset", config.dataset.name)
-    model = registry.get("model", config.model.name)
-    layers: Model = model.factory(dataset.trait("inputs"), dataset.trait("classes"), **dict(config.model.options))
-    return layers
-
-
 def regularization_of(config: Config) -> dict[str, Any]:
-    """Return which of the engine's numbers the regularizer sets: ``l1``, ``l2``, ``bias``, ``dropout``."""
+    """Return which of the engine's numbers the regularizer sets: ``l1``, ``l2``, ``decay``, ``bias``, ``dropout``."""
     entry = load().get("regularizer", config.regularizer.name)
     numbers: dict[str, Any] = entry.factory(**dict(config.regularizer.options))
     return numbers
@@ -85,12 +80,21 @@ def structure(config: Config | Measurement) -> tuple[Hashable, ...]:
         config.batch_size,
         tuple(sorted(name for name in numbers if name != "bias")),
         bool(numbers.get("bias", False)),
+        config.clip_norm is not None,
+        family_of(config.optimizer) if is_unstacked(config) else (),
     )
 
 
-def parameter_count(model: Model) -> int:
-    """Return how many numbers a model learns."""
-    return sum((layer.inputs + 1) * layer.outputs for layer in linears(model))
+@functools.cache
+def _borrows(optimizer: str) -> bool:
+    """Whether an optimizer is torch's own object, which knows no stacks."""
+    return isinstance(load().get("optimizer", optimizer).factory(), Unstacked)
+
+
+def is_unstacked(config: Config) -> bool:
+    """Whether a cell has to train alone: its optimizer or its model knows no stacks."""
+    stackable: bool = load().get("model", config.model.name).trait("stackable", default=True)
+    return not stackable or _borrows(config.optimizer.name)
 
 
 def default_width(config: Config | Measurement, device: str = "cpu") -> int:
@@ -103,9 +107,12 @@ def default_width(config: Config | Measurement, device: str = "cpu") -> int:
     """
     if isinstance(config, Measurement):
         return MEASUREMENTS
-    if not load().get("model", config.model.name).trait("stackable", default=True):
+    if is_unstacked(config):
         return 1
-    parameters = parameter_count(model_of(config))
+    model = model_of(config)
+    parameters = parameter_count(model)
+    if device == "cpu" and any(isinstance(layer, Conv) for layer in walk(model)):
+        return 1  # on a CPU a grouped convolution is slower than one cell after the other
     if device != "cpu":
         return max(1, min(512, 2**26 // parameters))
     return max(1, min(32, 2**20 // parameters))
@@ -131,7 +138,7 @@ def plan(
 
 
 def _width(cell: Cell, width: int | None, device: str) -> int:
-    if width is None or isinstance(cell.config, Measurement):
+    if width is None or isinstance(cell.config, Measurement) or is_unstacked(cell.config):
         return default_width(cell.config, device)
     return width
 

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 from d2lbench.engine.batches import SPLITS, Feed
-from d2lbench.engine.stacked import Parameters, Stacked, initial_row
+from d2lbench.engine.parameters import Parameters, initial_row
+from d2lbench.engine.stacked import Pass, Stacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from d2lbench.catalogue.losses import PerExample
+    from d2lbench.catalogue.losses import Loss, PerExample
     from d2lbench.spec import Cell
 
 Vectors = dict[str, torch.Tensor]
@@ -33,30 +34,39 @@ _CHUNK = 2**18
 class Evaluation:
     """Losses and hits of every example of every split, in evaluation mode and without penalty."""
 
-    def __init__(self, program: Stacked, feed: Feed, per_example: PerExample, widest: int) -> None:
-        self._program, self._feed, self._per_example, self._widest = program, feed, per_example, widest
+    def __init__(self, program: Stacked, feed: Feed, loss: Loss, widest: int) -> None:
+        self._program, self._feed, self._loss, self._widest = program, feed, loss, widest
+        self._per_example = loss.evaluated or loss.per_example
         self._sizes = {name: feed.rows[name].shape[1] for name in SPLITS}
         self._rows = torch.cat([feed.rows[name] for name in SPLITS], dim=1)  # (S, n of all splits)
         self.hits: dict[str, torch.Tensor] = {}
 
     @torch.no_grad()
     def __call__(self, parameters: Parameters) -> Vectors:
-        """Return ``train_loss``, ``train_accuracy`` and so on; keeps each split's hits (M, n) for :meth:`packed`."""
+        """Return ``train_loss``, ``train_accuracy`` and so on; keeps each split's hits (M, n) for :meth:`packed`.
+
+        Where numbers are predicted there are no accuracies and no hits.
+        """
         chunk = max(64, _CHUNK // (len(parameters.block) * self._widest))
         losses, hits = [], []
         for rows in torch.split(self._rows, chunk, dim=1):
             x, y = self._feed.gather(rows)
-            o = self._program(parameters, x)  # (M, B, classes)
+            o = self._program(Pass(parameters), x)  # (M, B, K)
             losses.append(self._per_example(o, y))
-            hits.append(o.argmax(-1) == y)
-        sizes = list(self._sizes.values())
-        split_losses = dict(zip(SPLITS, torch.split(torch.cat(losses, 1), sizes, dim=1), strict=True))
-        self.hits = dict(zip(SPLITS, torch.split(torch.cat(hits, 1), sizes, dim=1), strict=True))
+            if self._feed.classes:
+                hits.append(self._loss.predict(o) == y)
+        self.hits = self._by_split(hits) if hits else {}
+        split_losses = self._by_split(losses)
         means: Vectors = {}
         for name in (name for name in SPLITS if self._sizes[name]):
             means[f"{name}_loss"] = split_losses[name].double().mean(1)
-            means[f"{name}_accuracy"] = self.hits[name].double().mean(1)
+            if self.hits:
+                means[f"{name}_accuracy"] = self.hits[name].double().mean(1)
         return means
+
+    def _by_split(self, chunks: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+        sizes = list(self._sizes.values())
+        return dict(zip(SPLITS, torch.split(torch.cat(chunks, 1), sizes, dim=1), strict=True))
 
     def packed(self, split: str) -> list[tuple[bytes, int]]:
         """Return for every row the last call's hits of a split as packed bits, and their number."""
@@ -69,22 +79,23 @@ def network_probes(
 ) -> Vectors:
     """Return the probes that need a pass through the network: gradient norms and activation variances.
 
-    ``x`` (M, n, features) and ``y`` (M, n) are the probed examples. Layers count from 1 at the input; norms and
-    variances accumulate in float64, as a norm of 1e-25 squares to nothing in float32.
+    ``x`` (M, n, *shape) and ``y`` (M, n) are the probed examples. Layers count from 1 at the input; norms and
+    variances accumulate in float64, as a norm of 1e-25 squares to nothing in float32. Batch norm uses the probed
+    examples' own statistics, as training would, and leaves the running ones alone.
     """
-    hidden: list[torch.Tensor] = []
-    loss = per_example(program(parameters, x, hidden=hidden), y).mean(1)  # (M,)
+    run = Pass(parameters, batch_statistics=True, hidden=[])
+    loss = per_example(program(run, x), y).mean(1)  # (M,)
     gradients = torch.autograd.grad(loss.sum(), parameters.weights)
     vectors = {f"gradient_norm/{layer}": _norm(g) for layer, g in enumerate(gradients, 1)}
-    for layer, h in enumerate(hidden, 1):
-        vectors[f"activation_variance/{layer}"] = _variance(h.detach().double(), 1).mean(1)
+    for layer, h in enumerate(run.hidden or (), 1):
+        vectors[f"activation_variance/{layer}"] = _variance(h.detach().flatten(2).double(), 1).mean(1)
     return vectors
 
 
 @torch.no_grad()
 def weight_probes(parameters: Parameters) -> Vectors:
     """Return norms, sparsity and the spread of hidden units of the present weights, biases left out."""
-    layers = [W.double() for W in parameters.weights]  # (M, inputs, outputs) each
+    layers = [W.double() for W in parameters.weights]  # (M, …) each
     sizes = torch.tensor([float(W[0].numel()) for W in layers], device=parameters.block.device)
     vectors: Vectors = {}
     for layer, W in enumerate(layers, 1):  # noqa: N806  (the paper's symbol)
@@ -95,8 +106,9 @@ def weight_probes(parameters: Parameters) -> Vectors:
         by_layer = torch.stack([vectors[f"{name}/{layer}"] for layer in range(1, len(layers) + 1)])  # (L, M)
         vectors[name] = (by_layer * sizes[:, None]).sum(0) / sizes.sum()
     vectors["weight_norm"] = _norm(parameters.block[:, : parameters.weight_columns])
-    if len(layers) > 1:
-        vectors["hidden_spread"] = torch.stack([unit_spread(W) for W in layers[:-1]]).amax(0)
+    if parameters.hidden_weights:
+        spreads = [unit_spread(W.double()) for W in parameters.hidden_weights]
+        vectors["hidden_spread"] = torch.stack(spreads).amax(0)
     return vectors
 
 
@@ -179,14 +191,18 @@ class Oscillation:
         return value
 
 
-def constant_predictor(feed: Feed) -> tuple[torch.Tensor, torch.Tensor]:
+def constant_predictor(feed: Feed, loss: Loss) -> tuple[torch.Tensor, torch.Tensor]:
     """Return, for every row, test loss and accuracy of predictors that never look at the input, (M,) each.
 
-    The loss is that of answering with the training split's class frequencies (infinite where the test split has a
-    class that the training split lacks); the accuracy that of answering with its largest class.
+    The loss is that of the best constant output for the training split (infinite where the test split has a class
+    that the training split lacks); the accuracy that of answering with its largest class, NaN without classes.
     """
     train, test = feed.labels("train"), feed.labels("test")  # (S, n)
-    counts = torch.nn.functional.one_hot(train, feed.classes).sum(1).double()  # (S, classes)
-    losses = -(counts / train.shape[1]).log().gather(1, test).mean(1)
-    chance = (test == counts.argmax(1, keepdim=True)).double().mean(1)
+    outputs = loss.constant(train, feed.classes)[:, None].expand(-1, test.shape[1], -1)  # (S, n, K)
+    per_example = loss.evaluated or loss.per_example
+    losses = per_example(outputs, test if feed.classes else test.double()).mean(1)
+    chance = torch.full_like(losses, math.nan)
+    if feed.classes:
+        counts = torch.nn.functional.one_hot(train, feed.classes).sum(1)  # (S, classes)
+        chance = (test == counts.argmax(1, keepdim=True)).double().mean(1)
     return feed.streams.spread(losses), feed.streams.spread(chance)

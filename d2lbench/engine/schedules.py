@@ -46,7 +46,10 @@ def warm_up(lr: float, units: int, start: float) -> NDArray[np.float64]:
 
 @functools.lru_cache(maxsize=4096)
 def table(schedule: Component, lr: float, units: int) -> NDArray[np.float64]:
-    """Return the rate of every unit (epoch or step), warm-up first; the schedule then gets the remaining units."""
+    """Return the rate of every unit (epoch or step), warm-up first; the schedule then gets the remaining units.
+
+    A schedule that comes late starts with the optimizer's own rate and never comes to what was meant for the last unit.
+    """
     warm = min(int(schedule.get("warmup", 0)), units)
     rates = [warm_up(lr, warm, float(schedule.get("warmup_start", 0.0)))]
     optimizer = Carrier(lr)
@@ -56,7 +59,8 @@ def table(schedule: Component, lr: float, units: int) -> NDArray[np.float64]:
         rest[unit] = rate_of(optimizer)
         optimizer.step()
         scheduler.step()
-    return np.concatenate([*rates, rest])
+    meant = np.concatenate([*rates, rest])
+    return np.concatenate([[lr], meant[:-1]]) if schedule.get("late", False) else meant
 
 
 def _make(schedule: Component, optimizer: torch.optim.Optimizer, units: int) -> Any:

@@ -1,104 +1,71 @@
 """The stacked program: M cells of one structure as one model with a leading dimension M.
 
-Weights are kept as (M, inputs, outputs), the transpose of torch.nn's layout: then neither the forward product nor the
-two products of the backward pass need a transposed copy, and gradients come out laid out like the weights.
+Weights of linear layers are kept as (M, inputs, outputs), the transpose of torch.nn's layout: then neither the forward
+product nor the two products of the backward pass need a transposed copy, and gradients come out laid out like the
+weights. All other parameters have torch.nn's layout behind the M.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from d2lbench.catalogue import load
-from d2lbench.catalogue.layers import Activation, Dropout, Linear, Model, linears
-from d2lbench.seeding import generator
+from d2lbench.catalogue.layers import (
+    Activation,
+    BatchNorm,
+    Branches,
+    Conv,
+    Dropout,
+    EmbeddingBag,
+    Flatten,
+    GlobalPool,
+    Linear,
+    Model,
+    Pool,
+    Residual,
+    walk,
+)
 
 if TYPE_CHECKING:
-    from d2lbench.catalogue.initializers import Scale
-    from d2lbench.spec import Cell, Component
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+    from d2lbench.engine.parameters import Parameters
 
 #: Gives a dropout layer its factors for a batch of B: (M, B, H), 0 or 1 / (1 - p).
 Masks = Callable[[Dropout, int], torch.Tensor]
 
 
-@dataclass(frozen=True)
-class Parameters:
-    """The parameters of M cells as one block, weights first, with a view of it for every layer.
+@dataclass
+class Pass:
+    """What one pass through the program uses and leaves behind.
 
     Attributes
     ----------
-    block
-        (M, N): what the optimizers update; its first ``weights`` columns are weights, the others biases.
-    leaves
-        Views of the block that autograd differentiates by, in the order of the block's columns: every layer's weight
-        (M, inputs, outputs), then every layer's bias (M, outputs).
+    masks
+        Given in training mode only: without them nothing is dropped.
+    batch_statistics
+        Whether batch norm uses the batch's own mean and variance, as in training, or the running ones.
+    track
+        Whether it also moves the running ones toward the batch's.
+    hidden
+        Collects the output of every activation, (M, B, …), where it is a list.
+    sparse
+        Whether gradients of embeddings come out sparse.
     """
 
-    model: Model
-    block: torch.Tensor
-    leaves: tuple[torch.Tensor, ...]
+    parameters: Parameters
+    masks: Masks | None = None
+    batch_statistics: bool = False
+    track: bool = False
+    hidden: list[torch.Tensor] | None = None
+    sparse: bool = False
+    leaves: Mapping[str, torch.Tensor] = field(init=False)
 
-    @classmethod
-    def of_block(cls, model: Model, block: torch.Tensor) -> Parameters:
-        """Return the parameters whose numbers are those of ``block``, of shape (M, N)."""
-        shapes = [(layer.inputs, layer.outputs) for layer in linears(model)]
-        shapes_of_biases = [(layer.outputs,) for layer in linears(model)]
-        leaves, first = [], 0
-        for shape in (*shapes, *shapes_of_biases):
-            size = torch.Size(shape).numel()
-            columns = block[:, first : first + size].view(-1, *shape)
-            leaves.append(columns.detach().requires_grad_())
-            first += size
-        return cls(model, block, tuple(leaves))
-
-    @property
-    def weights(self) -> tuple[torch.Tensor, ...]:
-        """Every linear layer's weight, (M, inputs, outputs), from the input to the output."""
-        return self.leaves[: len(self.leaves) // 2]
-
-    @property
-    def biases(self) -> tuple[torch.Tensor, ...]:
-        """Every linear layer's bias, (M, outputs)."""
-        return self.leaves[len(self.leaves) // 2 :]
-
-    @property
-    def weight_columns(self) -> int:
-        """How many columns of the block are weights."""
-        return sum(layer.inputs * layer.outputs for layer in linears(self.model))
-
-
-def initial(cells: Sequence[Cell], model: Model, dtype: torch.dtype, device: str = "cpu") -> Parameters:
-    """Return the parameters before the first step, each row drawn by its own cell's keys."""
-    rows = torch.stack([initial_row(cell, model) for cell in cells])  # (M, N)
-    return Parameters.of_block(model, rows.to(device, dtype))
-
-
-def initial_row(cell: Cell, model: Model) -> torch.Tensor:
-    """Return one cell's initial parameters, (N,) in float32 whatever the cell's dtype: the draw is common."""
-    config: Any = cell.config
-    drawn = [draw_layer(layer, config.init, cell.seed, config.replica) for layer in linears(model)]
-    return torch.cat([weight.t().flatten() for weight, _ in drawn] + [bias for _, bias in drawn])
-
-
-def draw_layer(layer: Linear, init: Component, seed: int, replica: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a layer's weight (outputs, inputs) and bias (outputs,): a keyed base draw times the scheme's scale."""
-    scale: Scale = load().get("init", init.name).factory(layer.inputs, layer.outputs, **dict(init.options))
-    weight = torch.empty(layer.outputs, layer.inputs)
-    bias = torch.empty(layer.outputs)
-    numbers = generator(seed, replica, "init", f"{layer.path}.weight")
-    if scale.distribution == "normal":
-        torch.nn.init.normal_(weight, generator=numbers)
-    elif scale.distribution == "uniform":
-        torch.nn.init.uniform_(weight, -1.0, 1.0, generator=numbers)
-    else:
-        torch.nn.init.ones_(weight)
-    torch.nn.init.uniform_(bias, -1.0, 1.0, generator=generator(seed, replica, "init", f"{layer.path}.bias"))
-    return weight * scale.weight, bias * scale.bias
+    def __post_init__(self) -> None:
+        """Look the parameters up once."""
+        self.leaves = self.parameters.leaves
 
 
 class Stacked:
@@ -107,32 +74,47 @@ class Stacked:
     def __init__(self, model: Model) -> None:
         self.model = model
         registry = load()
-        names = {layer.name for layer in model if isinstance(layer, Activation)}
+        names = {layer.name for layer in walk(model) if isinstance(layer, Activation)}
         self._functions = {name: registry.get("activation", name).factory() for name in names}
+        self._operations: dict[type, Callable[[Any, torch.Tensor, Pass], torch.Tensor]] = {
+            Flatten: lambda _, h, __: h.flatten(2),
+            Linear: _linear,
+            Conv: _conv,
+            BatchNorm: _batch_norm,
+            EmbeddingBag: _embedding_bag,
+            Activation: self._activation,
+            Dropout: _dropout,
+            Pool: _pool,
+            GlobalPool: lambda _, h, __: h.mean((-2, -1)),
+            Residual: self._residual,
+            Branches: self._branches,
+        }
 
-    def __call__(
-        self,
-        parameters: Parameters,
-        x: torch.Tensor,
-        masks: Masks | None = None,
-        hidden: list[torch.Tensor] | None = None,
-    ) -> torch.Tensor:
-        """Map inputs (M, B, features) to raw outputs (M, B, classes).
+    def __call__(self, run: Pass, x: torch.Tensor) -> torch.Tensor:
+        """Map inputs (M, B, …) to raw outputs (M, B, K)."""
+        return self._through(self.model, x, run)
 
-        ``masks`` is given in training mode only; ``hidden`` collects the output of every activation, (M, B, H).
-        """
-        layers = zip(parameters.weights, parameters.biases, strict=True)
-        h = x.flatten(2)  # (M, B, features)
-        for layer in self.model:
-            if isinstance(layer, Linear):
-                h = affine(h, *next(layers))
-            elif isinstance(layer, Activation):
-                h = self._functions[layer.name](h)
-                if hidden is not None:
-                    hidden.append(h)
-            elif isinstance(layer, Dropout) and masks is not None:
-                h = h * masks(layer, h.shape[1])
+    def _through(self, model: Model, h: torch.Tensor, run: Pass) -> torch.Tensor:
+        for layer in model:
+            h = self._operations[type(layer)](layer, h, run)
         return h
+
+    def _activation(self, layer: Activation, h: torch.Tensor, run: Pass) -> torch.Tensor:
+        h = self._functions[layer.name](h)
+        if run.hidden is not None:
+            run.hidden.append(h)
+        return h
+
+    def _residual(self, layer: Residual, h: torch.Tensor, run: Pass) -> torch.Tensor:
+        return self._through(layer.body, h, run) + self._through(layer.shortcut, h, run)
+
+    def _branches(self, layer: Branches, h: torch.Tensor, run: Pass) -> torch.Tensor:
+        return torch.cat([self._through(body, h, run) for body in layer.bodies], dim=2)
+
+
+def _linear(layer: Linear, h: torch.Tensor, run: Pass) -> torch.Tensor:
+    W, b = run.leaves[f"{layer.path}.weight"], run.leaves[f"{layer.path}.bias"]  # noqa: N806  (the paper's symbol)
+    return h @ W + b.unsqueeze(1) if layer.scratch else affine(h, W, b)
 
 
 def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803  (the paper's symbol)
@@ -140,3 +122,60 @@ def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  
     if len(W) == 1:  # the sequential case: one plain product costs half of a batched one
         return torch.addmm(b.squeeze(0), x.squeeze(0), W.squeeze(0)).unsqueeze(0)
     return torch.baddbmm(b.unsqueeze(1), x, W)
+
+
+def _conv(layer: Conv, h: torch.Tensor, run: Pass) -> torch.Tensor:
+    """(M, B, inputs, height, width) → (M, B, outputs, height', width'); several cells are groups of channels."""
+    K = run.leaves[f"{layer.path}.weight"]  # (M, outputs, inputs, kernel, kernel)  # noqa: N806  (the book's symbol)
+    b = run.leaves[f"{layer.path}.bias"].flatten() if layer.bias else None
+    M = len(K)  # noqa: N806
+    o = torch.nn.functional.conv2d(_folded(h), K.flatten(0, 1), b, layer.stride, layer.padding, groups=M)
+    return _unfolded(o, M)
+
+
+def _folded(h: torch.Tensor) -> torch.Tensor:
+    """Put the cells among the channels: (M, B, C, …) → (B, M·C, …), without a copy where M is 1."""
+    return h.squeeze(0) if len(h) == 1 else h.transpose(0, 1).flatten(1, 2)
+
+
+def _unfolded(h: torch.Tensor, M: int) -> torch.Tensor:  # noqa: N803
+    """Undo :func:`_folded`: (B, M·C, …) → (M, B, C, …)."""
+    return h.unsqueeze(0) if M == 1 else h.view(len(h), M, -1, *h.shape[2:]).transpose(0, 1)
+
+
+def _pool(layer: Pool, h: torch.Tensor, run: Pass) -> torch.Tensor:
+    del run
+    images = h.flatten(0, 1)  # (M·B, C, height, width)
+    if layer.kind == "max":
+        pooled = torch.nn.functional.max_pool2d(images, layer.kernel, layer.stride, layer.padding)
+    else:
+        pooled = torch.nn.functional.avg_pool2d(images, layer.kernel, layer.stride, layer.padding)
+    return pooled.view(*h.shape[:2], *pooled.shape[1:])
+
+
+def _batch_norm(layer: BatchNorm, h: torch.Tensor, run: Pass) -> torch.Tensor:
+    """Normalize every cell's features by its own batch: cells stand side by side as features."""
+    M = len(h)  # noqa: N806
+    scale, shift = run.leaves[f"{layer.path}.weight"].flatten(), run.leaves[f"{layer.path}.bias"].flatten()
+    mean = variance = None
+    if run.track or not run.batch_statistics:
+        mean = run.parameters.buffers[f"{layer.path}.running_mean"].view(-1)
+        variance = run.parameters.buffers[f"{layer.path}.running_var"].view(-1)
+    o = torch.nn.functional.batch_norm(
+        _folded(h), mean, variance, scale, shift, run.batch_statistics, layer.momentum, layer.eps
+    )
+    return _unfolded(o, M)
+
+
+def _dropout(layer: Dropout, h: torch.Tensor, run: Pass) -> torch.Tensor:
+    return h if run.masks is None else h * run.masks(layer, h.shape[1])
+
+
+def _embedding_bag(layer: EmbeddingBag, h: torch.Tensor, run: Pass) -> torch.Tensor:
+    """Average the embeddings of tokens (M, B, length) → (M, B, features); every cell looks into its own table."""
+    E = run.leaves[f"{layer.path}.weight"]  # (M, count, features)  # noqa: N806
+    offsets = torch.arange(len(E), device=E.device) * layer.count
+    tokens = (h.long() + offsets[:, None, None]).flatten(0, 1)  # (M·B, length)
+    table = E.squeeze(0) if len(E) == 1 else E.flatten(0, 1)  # a sparse gradient cannot be reshaped
+    bags = torch.nn.functional.embedding_bag(tokens, table, mode="mean", sparse=run.sparse)
+    return bags.view(*h.shape[:2], -1)

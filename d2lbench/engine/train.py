@@ -8,12 +8,17 @@ import numpy as np
 import torch
 
 from d2lbench.catalogue import load
-from d2lbench.catalogue.layers import dropouts, linears
+from d2lbench.catalogue.layers import dropouts
+from d2lbench.catalogue.models import model_of
+from d2lbench.catalogue.shapes import widest
 from d2lbench.engine.batches import Feed, Uniforms
+from d2lbench.engine.borrowed import Borrowed, unstacked
+from d2lbench.engine.fits import Fit
 from d2lbench.engine.journal import Journal
 from d2lbench.engine.module import packed_row
 from d2lbench.engine.outcome import Outcome
-from d2lbench.engine.plan import WEIGHTS, Stack, model_of, regularization_of
+from d2lbench.engine.parameters import DTYPES, Parameters, initial
+from d2lbench.engine.plan import WEIGHTS, Stack, regularization_of
 from d2lbench.engine.probes import (
     PROBED,
     Evaluation,
@@ -24,14 +29,15 @@ from d2lbench.engine.probes import (
     weight_probes,
 )
 from d2lbench.engine.schedules import Rates
-from d2lbench.engine.stacked import DTYPES, Stacked, initial
-from d2lbench.engine.updates import Penalties, families
+from d2lbench.engine.stacked import Pass, Stacked
+from d2lbench.engine.stopping import Stopping
+from d2lbench.engine.updates import FamilyRows, Penalties, evaluated_block, families
 from d2lbench.spec import Cell, Config, Measurement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from d2lbench.catalogue.losses import PerExample
+    from d2lbench.catalogue.losses import Loss
 
 
 def prepare_process(threads: int = 1) -> None:
@@ -74,16 +80,23 @@ class Training:
         self.program = Stacked(model)
         self.parameters = initial(self.cells, model, self.dtype, device)
         self.gradients = torch.zeros_like(self.parameters.block)  # (M, N)
-        self.families = families(self.cells, self.parameters.block)
+        self.families, self.borrowed = self._optimizers(config)
         self.penalties = Penalties(self.cells, self.parameters)
         self.masks = self._masks(device) if "dropout" in regularization_of(config) else None
-        self.per_example: PerExample = load().get("loss", config.loss.name).factory(**dict(config.loss.options))
+        self.loss: Loss = load().get("loss", config.loss.name).factory(**dict(config.loss.options))
         self.sizes = torch.tensor(self.feed.batch_sizes(), dtype=torch.float64, device=device)  # (T,)
         self.rates = Rates(self.cells, len(self.sizes))
-        widest = max(layer.outputs for layer in linears(model))
-        self.evaluation = Evaluation(self.program, self.feed, self.per_example, widest)
+        self.evaluation = Evaluation(self.program, self.feed, self.loss, widest(model, self.feed.shape))
+        self.fit = Fit(model, self.feed, config.loss.name)
         self.oscillation = Oscillation(self.parameters.block) if "step_oscillation" in self.series else None
+        self.stopping = Stopping(self.cells, self.parameters)
         self.journal = Journal(self.cells)
+
+    def _optimizers(self, config: Config) -> tuple[list[FamilyRows], Borrowed | None]:
+        alone = unstacked(config.optimizer)
+        if alone is not None:
+            return [], Borrowed(alone, self.parameters)
+        return families(self.cells, self.parameters.block), None
 
     def _masks(self, device: str) -> Uniforms:
         model = self.program.model
@@ -93,7 +106,7 @@ class Training:
 
     def run(self) -> list[Outcome]:
         """Train every row to its own last epoch."""
-        self.journal.note_constants(*(vector.cpu() for vector in constant_predictor(self.feed)))
+        self.journal.note_constants(*(vector.cpu() for vector in constant_predictor(self.feed, self.loss)))
         self.observe(0)
         for epoch in range(1, self.journal.last_epoch + 1):
             self.train_epoch(epoch)
@@ -105,34 +118,69 @@ class Training:
 
     def train_epoch(self, epoch: int) -> None:
         """Take one step for every batch; nothing is read back from the device before the epoch's end."""
-        P, G, leaves = self.parameters.block, self.gradients, self.parameters.leaves  # (M, N), (M, N)  # noqa: N806
+        P = self.parameters.block  # (M, N)  # noqa: N806
         self.begin(epoch)
         losses = torch.empty(len(self.sizes), len(P), dtype=self.dtype, device=P.device)  # (T, M)
         health = torch.empty_like(losses)
         tiny = torch.full_like(P[0], 1e-9)  # (N,)
-        for t, (x, y) in enumerate(self.feed.batches(epoch)):  # (M, B, features), (M, B)
-            o = self.program(self.parameters, x, self.masks)  # (M, B, classes)
-            loss = self.per_example(o, y).mean(1)  # (M,)
-            gradients = torch.autograd.grad(loss.sum(), leaves)  # rows meet in this sum alone
-            with torch.no_grad():
-                torch.cat([g.flatten(1) for g in gradients], dim=1, out=G)
-                self.penalties.add_to(G)
-                for family in self.families:
-                    family.update(G, t)
-                losses[t] = loss
-                # Finite where every parameter is: the sum cannot overflow. A gradient that is not finite makes its
-                # parameter so in the same step, as every optimizer multiplies it into the parameter.
-                torch.mv(P, tiny, out=health[t])
-                if self.oscillation is not None:
-                    self.oscillation.step()
+        for t, (x, y) in enumerate(self.feed.batches(epoch)):  # (M, B, *shape), (M, B)
+            losses[t] = self.borrowed_step(x, y, t) if self.borrowed else self.step(x, y, t)
+            # Finite where every parameter is: the sum cannot overflow. A gradient that is not finite makes its
+            # parameter so in the same step, as every optimizer multiplies it into the parameter.
+            torch.mv(P, tiny, out=health[t])
+            if self.oscillation is not None:
+                self.oscillation.step()
         self.close(epoch, losses, health)
 
+    def loss_and_gradients(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """Return every row's loss (M,) and its gradients by leaf, in training mode."""
+        sparse = self.borrowed is not None and self.borrowed.sparse
+        o = self.program(Pass(self.parameters, self.masks, batch_statistics=True, track=True, sparse=sparse), x)
+        loss = self.loss.per_example(o, y).mean(1)  # (M,)
+        gradients = torch.autograd.grad(loss.sum(), tuple(self.parameters.leaves.values()))  # rows meet in this sum
+        return loss.detach(), gradients
+
+    def step(self, x: torch.Tensor, y: torch.Tensor, t: int) -> torch.Tensor:
+        """Move every row by one batch and return the losses before, (M,)."""
+        loss, gradients = self.loss_and_gradients(x, y)
+        with torch.no_grad():
+            torch.cat([g.flatten(1) for g in gradients], dim=1, out=self.gradients)
+            self.penalties.apply(self.gradients)
+            for family in self.families:
+                family.update(self.gradients, t)
+        return loss
+
+    def borrowed_step(self, x: torch.Tensor, y: torch.Tensor, t: int) -> torch.Tensor:
+        """Move the only row by a torch optimizer, which may ask for loss and gradients several times."""
+        assert self.borrowed is not None
+        sparse = self.borrowed.sparse
+
+        def compute() -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+            loss, gradients = self.loss_and_gradients(x, y)
+            if sparse:
+                return loss, gradients
+            with torch.no_grad():
+                torch.cat([g.flatten(1) for g in gradients], dim=1, out=self.gradients)
+                self.penalties.apply(self.gradients)
+                changed = self.parameters.with_rows(self.gradients).leaves.values()
+                return loss, tuple(g.detach().clone() for g in changed)
+
+        return self.borrowed.step(compute, t)
+
     def begin(self, epoch: int) -> None:
-        """Prepare an epoch's rates and dropout's draws."""
+        """Prepare an epoch's rates and dropout's draws; build optimizers anew where that is due."""
         rates = self.rates.of(epoch)  # (T, M)
+        rates[:, self.stopping.stopped] = 0.0
         on_device = torch.from_numpy(rates).to(self.parameters.block.device)
+        before = (epoch - 1) * len(rates)
+        due = [row for row, cell in enumerate(self.cells) if cell.config.rebuild_at == epoch - 1]  # type: ignore[union-attr]
         for family in self.families:
-            family.begin(on_device, (epoch - 1) * len(rates) + 1)
+            family.rebuild(due, before)
+            family.begin(on_device, before + 1)
+        if self.borrowed is not None:
+            if due:
+                self.borrowed.rebuild()
+            self.borrowed.begin(on_device)
         if self.masks is not None:
             self.masks.begin(epoch, self.dtype)
         self.journal.note(epoch, {"learning_rate": rates[0]})
@@ -147,17 +195,34 @@ class Training:
 
     def observe(self, epoch: int) -> None:
         """Record what is due after an epoch (0: before the first step): evaluation, and the probes at both ends."""
+        shown = self.shown()
         if epoch == 0 or self.journal.evaluates(epoch):
-            self._note(epoch, self.evaluation(self.parameters))
+            self.evaluate(epoch, shown)
+            if epoch and self.stopping.active and self.stopping.watch(epoch, self.journal.at(epoch)):
+                self.evaluate(epoch, shown)  # some row went back to its best: that is what it ends with
         if epoch == 0 or self.journal.ends(epoch):
             x, y = self.feed.gather(self.feed.rows["train"][:, :PROBED])
-            self._note(epoch, network_probes(self.program, self.parameters, self.per_example, x, y))
-            self._note(epoch, weight_probes(self.parameters))
+            self._note(epoch, network_probes(self.program, shown, self.loss.per_example, x, y))
+            self._note(epoch, weight_probes(shown))
         if epoch and self.journal.ends(epoch):
-            self._note(epoch, change_probes(self.parameters, self.cells))
-            self.journal.note_correctness(epoch, "test", self.evaluation.packed("test"))
+            self._note(epoch, change_probes(shown, self.cells))
+            if self.feed.classes:
+                self.journal.note_correctness(epoch, "test", self.evaluation.packed("test"))
+            if self.stopping.active:
+                self._note(epoch, {"stopped": torch.from_numpy(self.stopping.epochs)})
             if WEIGHTS in self.series:
-                self.journal.note_weights(epoch, lambda row: packed_row(self.parameters, row))
+                self.journal.note_weights(epoch, lambda row: packed_row(shown, row))
+
+    def shown(self) -> Parameters:
+        """Return the parameters at which the networks are judged."""
+        block = evaluated_block(self.families, self.parameters.block)
+        return self.parameters if block is self.parameters.block else self.parameters.with_rows(block)
+
+    def evaluate(self, epoch: int, shown: Parameters) -> None:
+        """Note losses and accuracies of all splits, and how far a linear fit still is from the best."""
+        evaluated = self.evaluation(shown)
+        self._note(epoch, evaluated)
+        self._note(epoch, self.fit(shown, evaluated))
 
     def _note(self, epoch: int, vectors: Mapping[str, torch.Tensor]) -> None:
         self.journal.note(epoch, {name: vector.cpu() for name, vector in vectors.items()})

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from d2lbench.catalogue.optimizers import Family
-    from d2lbench.engine.stacked import Parameters
+    from d2lbench.engine.parameters import Parameters
     from d2lbench.spec import Cell, Component
 
 
@@ -42,12 +42,28 @@ class FamilyRows:
             name: torch.tensor([[column[name]] for column in columns], dtype=torch.float64, device=block.device)
             for name in columns[0]
         }
-        blank = torch.zeros_like(self.parameters)
-        self.state = {slot: blank + self._first(value) for slot, value in self.family.slots.items()}
+        self.state = {slot: self._blank(value) for slot, value in self.family.slots.items()}
+        self._built = torch.zeros(len(optimizers), 1, dtype=torch.float64, device=block.device)  # steps before it
         self._steps: list[dict[str, torch.Tensor]] = []
 
-    def _first(self, value: str | float) -> Any:
-        return self._hyper[value].to(self.parameters.dtype) if isinstance(value, str) else value
+    def _blank(self, value: str | float) -> torch.Tensor:
+        """Return a slot's first value, (m, N)."""
+        first: Any = self._hyper[value].to(self.parameters.dtype) if isinstance(value, str) else value
+        blank: torch.Tensor = torch.zeros_like(self.parameters) + first
+        return blank
+
+    @property
+    def averages(self) -> bool:
+        """Whether the networks are to be judged at an average instead of at the parameters."""
+        return self.family.averaged is not None and bool(self._steps)
+
+    def rebuild(self, rows: Sequence[int], steps: int) -> None:
+        """Build the optimizer of some rows (of the stack) anew after that many steps: its state is lost."""
+        own = [row - self.rows.start for row in rows if self.rows.start <= row < self.rows.stop]
+        if own:
+            for slot, value in self.family.slots.items():
+                self.state[slot][own] = self._blank(value)[own]
+            self._built[own] = steps
 
     def begin(self, rates: torch.Tensor, first_step: int) -> None:
         """Prepare the numbers of an epoch's steps: ``rates`` (T, M) in float64; steps count from 1.
@@ -57,8 +73,8 @@ class FamilyRows:
         """
         dtype, steps = self.parameters.dtype, len(rates)
         hyper = {**self._hyper, "lr": rates[:, self.rows, None]}  # (T, m, 1)
-        step = torch.arange(first_step, first_step + steps, dtype=torch.float64, device=rates.device)
-        varying = {"lr": hyper["lr"], **self.family.per_step(hyper, step[:, None, None])}
+        step = torch.arange(first_step, first_step + steps, dtype=torch.float64, device=rates.device)[:, None, None]
+        varying = {"lr": hyper["lr"], **self.family.per_step(hyper, step - self._built)}
         constant = {name: value.to(dtype) for name, value in self._hyper.items()}
         unbound = {name: value.to(dtype).expand(steps, -1, 1).unbind(0) for name, value in varying.items()}
         self._steps = [constant | {name: value[t] for name, value in unbound.items()} for t in range(steps)]
@@ -82,23 +98,50 @@ def _runs(cells: Sequence[Cell]) -> Iterator[tuple[slice, list[Component]]]:
         first += len(optimizers)
 
 
+def evaluated_block(families: Sequence[FamilyRows], block: torch.Tensor) -> torch.Tensor:
+    """Return the parameters at which the networks are judged, (M, N): an averaging optimizer's rows at its average."""
+    averaging = [each for each in families if each.averages]
+    if not averaging:
+        return block
+    shown = block.clone()
+    for each in averaging:
+        shown[each.rows] = each.state[str(each.family.averaged)]
+    return shown
+
+
 class Penalties:
-    """Gradients of the penalties: λ·sign(w) for l1, λ·w for l2; of the weights, or of the biases too."""
+    """What changes gradients before the optimizer sees them: penalties of the loss, clipping, the optimizer's decay.
+
+    Penalties give λ·sign(w) for l1 and λ·w for l2, of the weights, or of the biases too; clipping scales a cell's
+    whole gradient down to a norm (Pascanu et al. 2013; book section 9.5.3); a decay, λ·w, comes after clipping.
+    """
 
     def __init__(self, cells: Sequence[Cell], parameters: Parameters) -> None:
-        numbers: list[Mapping[str, Any]] = [regularization_of(cell.config) for cell in cells]  # type: ignore[arg-type]
+        configs: list[Any] = [cell.config for cell in cells]
+        numbers: list[Mapping[str, Any]] = [regularization_of(config) for config in configs]
         block = parameters.block
         columns = block.shape[1] if numbers[0].get("bias") else parameters.weight_columns
         self._columns = slice(0, columns)
         self._w = block[:, self._columns]
-        self._strengths = {
-            kind: torch.tensor([[row[kind]] for row in numbers], dtype=torch.float64).to(block.device, block.dtype)
-            for kind in ("l1", "l2")
-            if kind in numbers[0]
-        }
 
-    def add_to(self, gradients: torch.Tensor) -> None:
-        """Add the penalties' gradients to those of the loss, (M, N), in place."""
-        for kind, strength in self._strengths.items():
+        def column(values: list[float]) -> torch.Tensor:
+            return torch.tensor(values, dtype=torch.float64)[:, None].to(block.device, block.dtype)  # (M, 1)
+
+        self._strengths = {
+            kind: column([row[kind] for row in numbers]) for kind in ("l1", "l2", "decay") if kind in numbers[0]
+        }
+        self._most = None if configs[0].clip_norm is None else column([config.clip_norm for config in configs])
+
+    def apply(self, gradients: torch.Tensor) -> None:
+        """Turn the gradients of the loss (M, N) into what the optimizers get, in place."""
+        for kind in ("l1", "l2"):
+            self._add(kind, gradients)
+        if self._most is not None:
+            norms = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)  # (M, 1)
+            gradients.mul_((self._most / (norms + 1e-6)).clamp_(max=1.0))  # 1e-6 as in torch.nn.utils
+        self._add("decay", gradients)
+
+    def _add(self, kind: str, gradients: torch.Tensor) -> None:
+        if kind in self._strengths:
             direction = self._w.sign() if kind == "l1" else self._w
-            gradients[:, self._columns].addcmul_(direction, strength)
+            gradients[:, self._columns].addcmul_(direction, self._strengths[kind])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from d2lbench.grid.discover import find_grids
 from d2lbench.grid.file import GridFile, parse
-from d2lbench.grid.load import count, load
+from d2lbench.grid.load import count, load, scales
 from d2lbench.grid.model import Arm, Axis, Factor, Grid, Rung, Setting, Size
 from d2lbench.grid.schema import json_schema
-from d2lbench.grid.statement import Claim, Comparison, Part, Point, Side
+from d2lbench.grid.statement import Claim, Comparison, Part, Point, Published, Side
 
 __all__ = [
     "Arm",
@@ -19,6 +19,7 @@ __all__ = [
     "GridFile",
     "Part",
     "Point",
+    "Published",
     "Rung",
     "Setting",
     "Side",
@@ -28,4 +29,5 @@ __all__ = [
     "json_schema",
     "load",
     "parse",
+    "scales",
 ]

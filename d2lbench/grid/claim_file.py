@@ -119,6 +119,19 @@ def _with_ids(value: Any) -> list[tuple[str, dict[str, Any]]]:
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 
 
+def refuse_no_id(name: str, key: str) -> None:
+    """Refuse what cannot name a claim in a file, a link or a terminal.
+
+    Raises
+    ------
+    GridError
+        Something but letters, digits, hyphens and underscores, or too long.
+    """
+    if not _ID.fullmatch(name):
+        problem = "is not an id"
+        raise GridError(problem, key=f"{key}.id", given=name, allowed="letters, digits, - and _, at most 80")
+
+
 def _table(value: Any, key: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         problem = "is not a table"
@@ -128,9 +141,7 @@ def _table(value: Any, key: str) -> dict[str, Any]:
 
 def _claim(table: dict[str, Any], key: str) -> ClaimText:
     head = record.read(ClaimHead, table, key, key=key)
-    if not _ID.fullmatch(head.id):
-        problem = "is not an id"
-        raise GridError(problem, key=f"{key}.id", given=head.id, allowed="letters, digits, - and _, at most 80")
+    refuse_no_id(head.id, key)
     shared = {name: item for name, item in table.items() if name in record.shape(PartText)}
     if "part" not in table:
         return ClaimText(head, (_part(shared, key, head.kind),), table)

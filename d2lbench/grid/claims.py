@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from d2lbench.errors import GridError
+from d2lbench.grid.measures import metric_entry
 from d2lbench.grid.parts import PartReader
 from d2lbench.grid.statement import Claim, Side
 from d2lbench.spec import digest, spelled
@@ -52,11 +53,7 @@ def _refuse_mixed_units(parts: tuple[Part, ...], text: ClaimText, expansion: Exp
     if expansion is None:
         return
     registry = expansion.resolver.registry
-    units = {
-        (part.as_, registry.get("metric", part.metric.name).trait("unit"))
-        for part in parts
-        if part.metric.name in registry.names("metric")
-    }
+    units = {(part.as_, metric_entry(registry, part.metric).trait("unit")) for part in parts}
     if len(units) > 1:
         problem = "has parts in different units: make them claims of their own"
         given = [part.metric.name for part in parts]

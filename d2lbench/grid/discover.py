@@ -34,7 +34,7 @@ def find_grids(names: Sequence[str | Path] = ()) -> list[Path]:
 
 
 def _in(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.toml")) if folder.is_dir() else []
+    return sorted(folder.glob("*.toml"), key=lambda path: path.stem) if folder.is_dir() else []
 
 
 def _find(name: str | Path) -> Path:

@@ -105,6 +105,20 @@ def nested(table: Mapping[str, Any], key: str = "") -> dict[str, Any]:
     return result
 
 
+def tables(value: Any, key: str) -> tuple[dict[str, Any], ...]:
+    """Return a list of tables, written ``[[key]]``, their dotted keys nested.
+
+    Raises
+    ------
+    GridError
+        Not a list of tables.
+    """
+    if not isinstance(value, list | tuple) or not all(isinstance(item, dict) for item in value):
+        problem = "is not a list of tables"
+        raise GridError(problem, key=key, given=value, allowed=f"[[{key}]]")
+    return tuple(nested(item, f"{key}[{index}]") for index, item in enumerate(value))
+
+
 def _put(table: dict[str, Any], name: str, value: Any, key: str) -> None:
     if name not in table:
         table[name] = dict(value) if isinstance(value, dict) else value

@@ -10,7 +10,9 @@ from annotated_types import Ge, Le, MinLen
 
 from d2lbench.errors import GridError
 from d2lbench.grid import document, record
-from d2lbench.grid.claim_file import ClaimText, parse_claims
+from d2lbench.grid.claim_file import ClaimText, Scale, parse_claims
+from d2lbench.grid.document import tables
+from d2lbench.grid.published_file import PublishedText, parse_published
 from d2lbench.spec import COMPONENT_KEYS, SCALAR_KEYS
 
 #: The keys of ``[base]`` that name a registered thing.
@@ -32,6 +34,7 @@ class TopLevel:
     title: Text
     question: str = ""
     seeds: Any = None
+    scales: Annotated[tuple[Scale, ...], MinLen(1)] = ("quick", "full")
     metrics: Any = ()
     keep_weights: bool = False
     checks: bool = True
@@ -44,6 +47,7 @@ class TopLevel:
     tune: Any = ()
     quick: Any = None
     claims: Any = ()
+    published: Any = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,8 @@ class WhenEntry:
 class GridFile:
     """A grid file as it is written; ``changes`` are what a scale or the command line puts over ``base``.
 
-    ``seeds`` are what the file declares, ``run_seeds`` what the command line asks for instead.
+    ``seeds`` are what the file declares, ``run_seeds`` what the command line asks for instead; ``scales`` are those at
+    which the question makes sense.
     """
 
     file: str
@@ -77,6 +82,7 @@ class GridFile:
     title: str
     question: str
     seeds: Sequence[int] | None
+    scales: tuple[Scale, ...]
     metrics: tuple[Any, ...]
     keep_weights: bool
     checks: bool
@@ -89,6 +95,7 @@ class GridFile:
     tune: tuple[TuneEntry, ...]
     quick: Mapping[str, Any]
     claims: tuple[ClaimText, ...]
+    published: tuple[PublishedText, ...]
     changes: tuple[tuple[str, Any, str], ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
     run_seeds: Sequence[int] | None = None
@@ -122,6 +129,9 @@ def _shaped(plain: dict[str, Any], file: str) -> GridFile:
     top = record.read(TopLevel, table)
     quick = as_table(top.quick, "quick")
     record.refuse_unknown(quick, dict.fromkeys((*BASE_KEYS, *QUICK_KEYS)), "quick")
+    if quick and "quick" not in top.scales:
+        problem = "changes a scale at which the grid is not asked"
+        raise GridError(problem, key="quick", given=quick, allowed='scales = ["quick", "full"]')
     for key in QUICK_KEYS:
         if key in quick:
             section(key, quick[key], f"quick.{key}")
@@ -131,6 +141,7 @@ def _shaped(plain: dict[str, Any], file: str) -> GridFile:
         title=top.title,
         question=top.question,
         seeds=None if top.seeds is None else seed_list(top.seeds, "seeds"),
+        scales=top.scales,
         metrics=as_list(top.metrics, "metrics"),
         keep_weights=top.keep_weights,
         checks=top.checks,
@@ -143,6 +154,7 @@ def _shaped(plain: dict[str, Any], file: str) -> GridFile:
         tune=tune_entries(top.tune, "tune"),
         quick=quick,
         claims=parse_claims(top.claims),
+        published=parse_published(top.published),
     )
 
 
@@ -171,14 +183,6 @@ def as_list(value: Any, key: str) -> tuple[Any, ...]:
         problem = "is not a list"
         raise GridError(problem, key=key, given=value, allowed="a list")
     return tuple(value)
-
-
-def tables(value: Any, key: str) -> tuple[dict[str, Any], ...]:
-    """Return a list of tables, written ``[[key]]``."""
-    if not isinstance(value, list | tuple) or not all(isinstance(item, Mapping) for item in value):
-        problem = "is not a list of tables"
-        raise GridError(problem, key=key, given=value, allowed=f"[[{key}]]")
-    return tuple(document.nested(item, f"{key}[{index}]") for index, item in enumerate(value))
 
 
 def base_table(value: Any, key: str) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from d2lbench.errors import GridError, UsageError
 from d2lbench.grid import checks, claims
 from d2lbench.grid.expand import Expansion
 from d2lbench.grid.file import GridFile, parse, seed_list
-from d2lbench.grid.measures import Measures
+from d2lbench.grid.measures import Measures, experiments_of
 from d2lbench.grid.model import Grid, Size
 from d2lbench.grid.overrides import Scale, at_scale
+from d2lbench.grid.published import published
 from d2lbench.grid.resolve import Resolver
 from d2lbench.grid.sizes import counted, size
 from d2lbench.spec import digest
@@ -46,7 +47,7 @@ def load(
     """
     text, name, file = _text(source, file)
     try:
-        written = at_scale(parse(text, file), scale, sets)
+        written = _written(text, file, scale, sets)
         return _grid(written, registry, name, scale=scale, sets=sets, seeds=seeds, only=only)
     except GridError as error:
         raise error.located(file=file) from None
@@ -64,10 +65,22 @@ def count(
     """
     text, _, file = _text(source, "")
     try:
-        written = at_scale(parse(text, file), scale, sets)
+        written = _written(text, file, scale, sets)
         return size(written, Resolver(registry), len(_seeds(written, seeds)[1]))
     except GridError as error:
         raise error.located(file=file) from None
+
+
+def scales(source: str | Path) -> tuple[Scale, ...]:
+    """Return the scales at which the grid of a file is asked.
+
+    Raises
+    ------
+    GridError
+        The file's shape is not that of a grid.
+    """
+    text, _, file = _text(source, "")
+    return parse(text, file).scales
 
 
 def _text(source: str | Path, file: str) -> tuple[str, str, str]:
@@ -85,6 +98,16 @@ def _text(source: str | Path, file: str) -> tuple[str, str, str]:
         raise UsageError(problem) from None
 
 
+def _written(text: str, file: str, scale: Scale, sets: Sequence[str]) -> GridFile:
+    """Return a grid's file as scale and command line change it; refused where it is not asked at the scale."""
+    parsed = parse(text, file)
+    if scale not in parsed.scales:
+        problem = f"the grid is not asked at the {scale} scale"
+        allowed = " or ".join(f"--scale {each}" for each in parsed.scales)
+        raise GridError(problem, key="scales", given=parsed.scales, allowed=allowed)
+    return at_scale(parsed, scale, sets)
+
+
 def _grid(
     file: GridFile,
     registry: Registry,
@@ -100,9 +123,12 @@ def _grid(
         return _without_runs(file, scale, name)
     resolver = Resolver(registry)
     expansion = Expansion(file, resolver, run)
-    measures = Measures(resolver, expansion.arms[0].config)
+    measures = Measures(resolver, experiments_of(expansion.arms))
     metrics = [measures.metric(raw, f"metrics[{index}]") for index, raw in enumerate(file.metrics)]
     asked = tuple(claims.claim(text, expansion, scale) for text in file.claims)
+    beside = tuple(
+        published(text, expansion) for text in file.published if text.is_asked(scale, has_quick=bool(file.quick))
+    )
     _refuse_few(asked, len(declared), "quick.seeds" if scale == "quick" and "seeds" in file.quick else "seeds", scale)
     arms = expansion.arms
     added = checks.arms(arms, resolver) if file.checks else ()
@@ -119,13 +145,14 @@ def _grid(
         arms=arms,
         checks=added,
         claims=asked,
-        metrics=tuple(dict.fromkeys((*metrics, *claims.metrics(asked)))),
+        metrics=tuple(dict.fromkeys((*metrics, *claims.metrics(asked), *(each.metric for each in beside)))),
         table_select=checks.table_select(arms[0].config, resolver),
         keep_weights=file.keep_weights,
         size=counted(size(file, resolver, len(run)), arms, len(added), len(run)),
         digest=digest({"document": dict(file.document), "scale": scale, "sets": list(sets)}),
         document=file.document,
         own_values=claims.own_values(asked),
+        published=beside,
         only=tuple(only),
         selected=_selected(arms, only),
     )

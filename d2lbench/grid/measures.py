@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from d2lbench.errors import GridError, nearest_name
 from d2lbench.grid import record
 from d2lbench.grid.claim_file import QuickText
 from d2lbench.grid.resolve import Resolver, Written
+from d2lbench.registry import Entry
 from d2lbench.spec import Component, Measurement
 
 if TYPE_CHECKING:
     from d2lbench.grid.claim_file import PartText
-    from d2lbench.grid.model import Configuration
+    from d2lbench.grid.model import Arm
+    from d2lbench.registry import Registry
 
 As: TypeAlias = Literal["difference", "ratio"]
 
@@ -27,34 +30,71 @@ def looked_up(kind: str, raw: Any, key: str, resolver: Resolver) -> Component:
     return resolver.component(kind, Written(dict(table), key))
 
 
-class Measures:
-    """Metrics as one grid may name them: registered ones, and those that its experiment returns."""
+def metric_entry(registry: Registry, metric: Component) -> Entry:
+    """Return what is declared of a metric: a registered one's entry, or one made of what its experiment declares."""
+    experiment = metric.get("experiment")
+    if experiment is None:
+        return registry.get("metric", metric.name)
+    declared = returned(registry, experiment)[metric.name]
+    return Entry("metric", metric.name, functools.partial(_only_value, metric.name), {}, declared)
 
-    def __init__(self, resolver: Resolver, config: Configuration | None) -> None:
-        self.resolver = resolver
-        self._returned: Any = None
-        if isinstance(config, Measurement):
-            self._returned = resolver.registry.get("experiment", config.experiment.name).trait("metrics", ())
+
+def returned(registry: Registry, experiment: str) -> dict[str, Mapping[str, Any]]:
+    """Return the metrics that an experiment declares, each with what it says of them."""
+    declared = registry.get("experiment", experiment).trait("metrics", ())
+    if isinstance(declared, Mapping):
+        return {name: traits if isinstance(traits, Mapping) else {} for name, traits in declared.items()}
+    return {name: {} for name in declared}
+
+
+def _only_value(name: str, record: Any, *, experiment: str) -> float:
+    """Read the one value that an experiment's run has of a metric; NaN where it has none."""
+    del experiment
+    values = record.curve(name)[1]
+    return float(values[-1]) if len(values) else float("nan")
+
+
+def experiments_of(arms: Iterable[Arm]) -> tuple[str, ...]:
+    """Return the names of the experiments among arms, each once; none where they train."""
+    configs = (arm.config for arm in arms)
+    return tuple(dict.fromkeys(config.experiment.name for config in configs if isinstance(config, Measurement)))
+
+
+class Measures:
+    """Metrics as a grid may name them: registered ones, or those that the experiments in question all return."""
+
+    def __init__(self, resolver: Resolver, experiments: tuple[str, ...] = ()) -> None:
+        self.resolver, self._experiments = resolver, experiments
 
     def metric(self, raw: Any, key: str) -> Component:
-        """Return a metric; an experiment's own come first."""
-        if self._returned is None:
-            return looked_up("metric", raw, key, self.resolver)
+        """Return a metric; beside experiments it is one of theirs.
+
+        Raises
+        ------
+        GridError
+            There is no such metric, or not of every experiment, or two experiments mean different things by it.
+        """
         name = raw.get("name") if isinstance(raw, Mapping) else raw
-        if not isinstance(name, str):
+        if not self._experiments or not isinstance(name, str):
             return looked_up("metric", raw, key, self.resolver)
-        if self._returned and name not in self._returned:
-            problem = "the experiment returns no such metric"
-            nearest = nearest_name(name, self._returned)
-            raise GridError(problem, key=key, given=name, allowed=", ".join(self._returned), nearest=nearest)
-        return Component("metric", name)
+        if isinstance(raw, Mapping) and len(raw) > 1:
+            problem = "is one number of an experiment and has no options"
+            raise GridError(problem, key=key, given=raw, allowed=f'"{name}"')
+        declared = {each: returned(self.resolver.registry, each) for each in self._experiments}
+        for experiment, metrics in declared.items():
+            if name not in metrics:
+                problem = f'the experiment returns no such metric: "{experiment}"'
+                allowed = ", ".join(metrics) or "none: it declares no metrics"
+                raise GridError(problem, key=key, given=name, allowed=allowed, nearest=nearest_name(name, metrics))
+        if len({str(metrics[name]) for metrics in declared.values()}) > 1:
+            problem = "is declared differently by the experiments that the sides select"
+            raise GridError(problem, key=key, given=name, allowed=f"sides of one experiment, not {_named(declared)}")
+        options = (("experiment", self._experiments[0]),)  # tells whose number it is; no option of the grid's
+        return Component("metric", name, options)
 
     def trait(self, metric: Component, name: str, default: Any = None) -> Any:
         """Return what the metric's declaration says of ``name``."""
-        if self._returned is None:
-            return self.resolver.registry.get("metric", metric.name).trait(name, default)
-        own = self._returned.get(metric.name, {}) if isinstance(self._returned, Mapping) else {}
-        return own.get(name, default) if isinstance(own, Mapping) else default
+        return metric_entry(self.resolver.registry, metric).trait(name, default)
 
     def columns(self, metric: Component) -> tuple[str, ...]:
         """Return the series that a metric reads; its own name where it does not say."""
@@ -158,6 +198,10 @@ def _margin(text: PartText, scale: str, default: float | None, what: str) -> flo
         problem = "no two things are the same within nothing"
         raise GridError(problem, key=f"{text.key}.margin", given=found, allowed="number > 0")
     return found
+
+
+def _named(names: Iterable[str]) -> str:
+    return " and ".join(f'"{name}"' for name in names)
 
 
 def _plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ from d2lbench.spec import Cell, Component, Config, Measurement, Value
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from d2lbench.grid.statement import Claim
+    from d2lbench.grid.statement import Claim, Published
 
 Configuration: TypeAlias = Config | Measurement
 
@@ -190,6 +190,7 @@ class Grid:
     digest: str
     document: Mapping[str, Any]
     own_values: frozenset[str] = field(default_factory=frozenset)
+    published: tuple[Published, ...] = ()
     only: tuple[str, ...] = ()
     selected: frozenset[str] = field(default_factory=frozenset)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from d2lbench.errors import GridError
 from d2lbench.grid import sides
-from d2lbench.grid.measures import Measures, looked_up, quick
+from d2lbench.grid.measures import Measures, experiments_of, looked_up, quick
 from d2lbench.grid.running import Axis
 from d2lbench.grid.statement import Comparison, Part, Side
 
@@ -26,13 +26,27 @@ class PartReader:
     def __init__(self, text: PartText, expansion: Expansion, kind: str, scale: str) -> None:
         self.text, self.expansion, self.kind, self.scale = text, expansion, kind, scale
         self.key = text.key
-        self.measures = Measures(expansion.resolver, expansion.arms[0].config)
         statistic = "mean" if text.statistic is None else text.statistic
         self.statistic = looked_up("statistic", statistic, f"{self.key}.statistic", expansion.resolver)
         self._check_reference()
         self.axis = Axis(text.over, self.statistic, expansion, self.key)
         raw = quick(text, scale).metric
+        self.measures = Measures(expansion.resolver, self._experiments())
         self.metric = self._metric(text.metric if raw is None else raw)
+
+    def _experiments(self) -> tuple[str, ...]:
+        """Return the experiments whose metrics the part reads: those that its sides select; none in one that trains.
+
+        Where they select no arm it is those that they name: that mistake is told later, with the arms that there are.
+        """
+        arms = self.expansion.arms
+        if not experiments_of(arms[:1]):
+            return ()
+        written = [side for side in self._written_sides() if side.number is None]
+        chosen = experiments_of(arm for arm in arms if any(sides.selects(side, arm) for side in written))
+        wanted = [each for side in written if side.selector for each in side.selector.wanted.get("experiment", ())]
+        named = tuple(dict.fromkeys(each.name for each in wanted if each.name))
+        return chosen or named or experiments_of(arms[:1])
 
     def _check_reference(self) -> None:
         """Check the ranking with which another is correlated: a stage, and by which seeds."""
@@ -97,8 +111,8 @@ class PartReader:
             comparisons=comparisons,
         )
 
-    def _sides(self) -> tuple[SideText, SideText]:
-        """Return the two sides as they are written; a number stands second."""
+    def _written_sides(self) -> tuple[SideText, SideText]:
+        """Return the two sides in the order in which they are written."""
         stage = self.text.stage or ("trials" if self.axis.is_along_trials else "tuned")
         direction = self.text.direction
         same = direction == "same"
@@ -108,7 +122,12 @@ class PartReader:
             sides.read(raw, f"{self.key}.{name}", stage, self.expansion)
             for raw, name in zip(written, keys, strict=True)
         )
-        if same and first.number is not None:
+        return first, second
+
+    def _sides(self) -> tuple[SideText, SideText]:
+        """Return the two sides, a number second, each with its arms and at a stage that suits."""
+        first, second = self._written_sides()
+        if self.text.direction == "same" and first.number is not None:
             first, second = second, first
         first, second = sides.same_arms(first, second)
         if first.number is not None:

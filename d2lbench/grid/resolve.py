@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
 from d2lbench.errors import GridError
 from d2lbench.grid.file import NAMED_KEYS
@@ -25,6 +25,8 @@ SCALARS: Final[Mapping[str, Option]] = {
     "batch_size": Option("batch_size", _Positive, None),
     "eval_every": Option("eval_every", _Positive, 1),
     "dtype": Option("dtype", Literal["float32", "float64"], "float32"),
+    "clip_norm": Option("clip_norm", Annotated[float, Gt(0)] | None, None),
+    "rebuild_at": Option("rebuild_at", _Positive | None, None),
     "replica": Option("replica", Annotated[int, Ge(0), Le(MILLION)], 0),
 }
 #: What ``[base]`` means where it is silent.
@@ -33,8 +35,11 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "loss": {"name": "cross-entropy"},
     "regularizer": {"name": "none"},
     "schedule": {"name": "constant"},
+    "stopping": {"name": "none"},
     "eval_every": 1,
     "dtype": "float32",
+    "clip_norm": None,
+    "rebuild_at": None,
     "replica": 0,
 }
 REQUIRED: Final = ("dataset", "model", "optimizer", "epochs", "batch_size")
@@ -127,8 +132,11 @@ class Resolver:
         return config
 
     def check(self, config: Configuration) -> None:
-        """Run what the registered things check across components."""
+        """Run what the registered things check across components, and what plain values ask of each other."""
         parts = (config.experiment,) if isinstance(config, Measurement) else tuple(config.components())
+        if isinstance(config, Config) and config.rebuild_at is not None and config.rebuild_at >= config.epochs:
+            problem = "leaves the new optimizer no epoch"
+            raise GridError(problem, key="rebuild_at", given=config.rebuild_at, allowed=f"less than {config.epochs}")
         for part in parts:
             check = self.registry.get(part.kind, part.name).trait("check")
             if check:

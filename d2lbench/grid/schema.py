@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from d2lbench.grid import record
 from d2lbench.grid.claim_file import DIRECTIONS, ClaimHead, PartText, QuickText
 from d2lbench.grid.file import BASE_KEYS, MOST_SEEDS, NAMED_KEYS, QUICK_KEYS, TopLevel, TuneEntry
+from d2lbench.grid.published_file import PublishedText
 from d2lbench.grid.resolve import SCALARS
 from d2lbench.grid.tune import Interval
 from d2lbench.registry import REQUIRED
@@ -42,6 +43,7 @@ def json_schema(registry: Registry) -> Schema:
     definitions["tune"] = {"type": "array", "items": _tune()}
     definitions["part"] = _claim(PartText)
     definitions["claim"] = _claim(ClaimHead)
+    definitions["published"] = _published()
     top = _table(_top(registry), required=("format", "title"))
     return {"$schema": _DIALECT, "title": "d2lbench grid", **top, "$defs": definitions}
 
@@ -136,6 +138,11 @@ def _claim(shape: Any) -> Schema:
     return _table(properties)
 
 
+def _published() -> Schema:
+    properties = {**_plain(PublishedText), "metric": _ref("metric"), "arm": _ref("side")}
+    return _table(properties, required=("id", "says", "source", "metric", "arm", "value"))
+
+
 def _top(registry: Registry) -> Schema:
     axes = _ref("axes")
     quick = {**_base(registry, lists=False), "seeds": _ref("seeds"), "tune": _ref("tune")}
@@ -152,5 +159,6 @@ def _top(registry: Registry) -> Schema:
         "tune": _ref("tune"),
         "quick": _table({**quick, **{key: axes for key in QUICK_KEYS if key not in ("seeds", "tune")}}, dotted=True),
         "claims": _any(claims, {"type": "object", "additionalProperties": _ref("claim")}),
+        "published": {"type": "array", "items": _ref("published")},
     }
     return {key: properties[key] for key in record.shape(TopLevel)}

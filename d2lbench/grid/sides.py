@@ -151,7 +151,7 @@ class Finder:
 
     def _one(self, side: SideText, contexts: list[Context], group: list[Context]) -> Arm:
         """Return the one arm that a side selects, or list those that it does."""
-        found = [arm for context in contexts for arm in context.arms if _selected(side, arm)]
+        found = [arm for context in contexts for arm in context.arms if selects(side, arm)]
         if len(found) != 1:
             self._refuse(side, found, contexts or group)
         return found[0]
@@ -168,7 +168,7 @@ class Finder:
         )
 
 
-def _selected(side: SideText, arm: Arm) -> bool:
+def selects(side: SideText, arm: Arm) -> bool:
     """Whether a side means this arm: what it names matches, and what it does not name is the baseline's."""
     if side.selector is None:
         return arm.is_baseline

@@ -78,6 +78,23 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A number that somebody else found, and our arm that it is about; ``values`` are in the metric's unit.
+
+    ``approximate`` numbers were read off a figure; ``differs`` names what the published run did otherwise.
+    """
+
+    id: str
+    says: str
+    source: str
+    metric: Component
+    arm: Arm
+    values: tuple[float, ...]
+    approximate: bool
+    differs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Part:
     """One thing that a claim asserts; it holds when it holds in every one of its comparisons (contexts)."""
 

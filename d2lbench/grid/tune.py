@@ -12,6 +12,7 @@ from d2lbench.errors import GridError
 from d2lbench.grid import axes, changes, record, selectors
 from d2lbench.grid.file import axes_table
 from d2lbench.grid.model import Arm, Configuration, Rung, Setting
+from d2lbench.grid.resolve import SCALARS
 from d2lbench.seeding import key_integer
 from d2lbench.spec import Component, Config, canonical_json, spelled
 
@@ -132,7 +133,7 @@ class Tuning:
     def _is_float(self, draft: Draft, path: str) -> bool:
         kind, _, option = path.partition(".")
         if not option:
-            return False
+            return SCALARS[kind].is_float
         options = self._resolver.registry.get(kind, draft[kind].value["name"]).options
         return option not in options or options[option].is_float
 
@@ -199,6 +200,8 @@ def refuse_unequal(entries: Sequence[_Entry]) -> None:
 
 def has_validation(config: Config, resolver: Resolver) -> bool:
     """Whether the dataset of ``config`` keeps examples apart for validation."""
+    if config.dataset.get("folds"):
+        return True
     share = config.dataset.get("validation")
     if share is not None:
         return bool(share)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from d2lbench.report.dots import Lane, compared, draw_claim
 from d2lbench.report.escape import stem
-from d2lbench.report.facts import Facts, claim_facts, design_facts, result_facts, unit_of
+from d2lbench.report.facts import Facts, claim_facts, design_facts, result_facts, size_facts, unit_of
 from d2lbench.report.format import (
     NOTHING,
     Unit,
@@ -195,7 +195,7 @@ def _part_page(claim: ClaimView, lane: Lane) -> PartPage:
         interval=told.interval if told else NOTHING,
         n=str(len(part.seeds)),
         p=p_value(result.p) if result else NOTHING,
-        facts=(*(result_facts(unit, result) if result else ()), *design_facts(claim, part)),
+        facts=(*(result_facts(unit, result) if result else size_facts(claim, part)), *design_facts(claim, part)),
         seeds=tuple(_seed_lines(unit, part)),
     )
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from markupsafe import Markup
 
 from d2lbench.report.escape import markdown, plain
+from d2lbench.report.published import METHOD as PUBLISHED_METHOD
+from d2lbench.report.published import published_line
 from d2lbench.report.sections import SectionPage, section_page
 from d2lbench.report.style import drawing
 from d2lbench.report.words import Tally, caveats, headline, in_headline, scale_sentence, second_line, tally
@@ -60,6 +62,7 @@ class Document:
     scale_sentence: str
     headline: str
     second_line: str
+    published_line: str
     caveats: tuple[str, ...]
     tally: Tally
     sections: tuple[SectionPage, ...]
@@ -74,7 +77,7 @@ class Document:
     @property
     def method(self) -> tuple[str, ...]:
         """How a verdict is reached, in paragraphs."""
-        return METHOD
+        return (*METHOD, PUBLISHED_METHOD) if self.published_line else METHOD
 
     @property
     def one_line(self) -> str:
@@ -101,6 +104,7 @@ def document(report: Report) -> Document:
         scale_sentence=scale_sentence(report.scale),
         headline=headline(report),
         second_line=second_line(report),
+        published_line=published_line(report),
         caveats=caveats(report),
         tally=tally(claim for claim in report.claims if in_headline(claim)),
         sections=sections,

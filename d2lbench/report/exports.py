@@ -12,7 +12,7 @@ from d2lbench.report.escape import csv_cell
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from d2lbench.analysis.model import ClaimView, PartView, Report
+    from d2lbench.analysis.model import ClaimView, PartView, PublishedView, Report
     from d2lbench.analysis.statistics import PartResult
 
 Row = dict[str, Any]
@@ -31,6 +31,11 @@ SEED_COLUMNS = (
     "second_diverged", "first_pick", "second_pick",
 )  # fmt: skip
 
+PUBLISHED_COLUMNS = (
+    "grid", "id", "scale", "statement", "source", "arm", "metric", "unit", "n", "mean", "low_95", "high_95",
+    "published", "approximate", "inside", "differs", "notes", "seed_values",
+)  # fmt: skip
+
 
 def claims_csv(report: Report) -> str:
     """Return a row per part of a claim; one for a claim without parts."""
@@ -40,6 +45,11 @@ def claims_csv(report: Report) -> str:
 def seeds_csv(report: Report) -> str:
     """Return a row per part of a claim and seed."""
     return _csv(SEED_COLUMNS, (row for claim in report.claims for row in _seed_rows(claim)))
+
+
+def published_csv(report: Report) -> str:
+    """Return a row per published number, with the values of our seeds from which its interval can be computed."""
+    return _csv(PUBLISHED_COLUMNS, (row for entry in report.published for row in _published_rows(entry)))
 
 
 def recompute_script() -> str:
@@ -155,3 +165,27 @@ def _seed_rows(claim: ClaimView) -> Iterable[Row]:
                 "first_pick": seed.first_pick,
                 "second_pick": seed.second_pick,
             }
+
+
+def _published_rows(entry: PublishedView) -> Iterable[Row]:
+    for value, inside in entry.published:
+        yield {
+            "grid": entry.grid,
+            "id": entry.id,
+            "scale": entry.scale,
+            "statement": entry.says,
+            "source": entry.source,
+            "arm": entry.arm,
+            "metric": entry.metric,
+            "unit": entry.unit,
+            "n": len(entry.values),
+            "mean": entry.mean,
+            "low_95": entry.low,
+            "high_95": entry.high,
+            "published": value,
+            "approximate": entry.approximate,
+            "inside": inside,
+            "differs": "; ".join(entry.differs),
+            "notes": "; ".join(entry.notes),
+            "seed_values": " ".join(map(repr, entry.values)),
+        }

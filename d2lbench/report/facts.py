@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from d2lbench.report.format import TIMES, Unit, counted, exact, fixed, needs_factors, number, p_value, share
@@ -67,6 +68,17 @@ def _what_would_decide(claim: ClaimView) -> str:
         "edge": "a longer ladder: the best settings lie at its end",
         "fragile": "more seeds, and a look at the outlying ones",
     }.get(judgement.cause or "", "")
+
+
+def size_facts(claim: ClaimView, part: PartView) -> Facts:
+    """Return how large the sides of an identity, a count or a demonstration are: no interval tells it."""
+    if claim.as_ratio or not part.seeds:
+        return ()
+    unit = unit_of(claim)
+    first, second = (
+        math.fsum(getattr(seed, side) for seed in part.seeds) / len(part.seeds) for side in ("first", "second")
+    )
+    return (("Mean over seeds", f"{unit.level(first)} beside {unit.level(second)}"),)
 
 
 def result_facts(unit: Unit, result: PartResult) -> Facts:

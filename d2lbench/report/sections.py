@@ -11,6 +11,7 @@ from d2lbench.report.curves import draw_panel
 from d2lbench.report.escape import stem
 from d2lbench.report.format import NOTHING, Unit, fixed, seeds_in_words, sentence
 from d2lbench.report.maps import draw_map
+from d2lbench.report.published import PublishedPage, published_page
 from d2lbench.report.style import colour_map
 from d2lbench.report.words import Tally, Verdict, tally, verdict
 
@@ -94,6 +95,7 @@ class SectionPage:
     table: ArmPage | None
     figures: tuple[GroupPage, ...]
     checks: tuple[CheckPage, ...]
+    published: tuple[PublishedPage, ...]
 
 
 def section_page(section: Section) -> SectionPage:
@@ -124,6 +126,7 @@ def section_page(section: Section) -> SectionPage:
         table=_arm_page(section.table) if section.table is not None else None,
         figures=tuple(_group_page(section.name, i, group, looks) for i, group in enumerate(section.figures)),
         checks=tuple(_check_page(check) for check in section.checks),
+        published=tuple(published_page(entry) for entry in section.published),
     )
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 from d2lbench.report.claims import claim_words
 from d2lbench.report.escape import plain, visible
 from d2lbench.report.format import NOTHING
+from d2lbench.report.published import published_line, published_page
 from d2lbench.report.words import caveats, headline, scale_sentence, second_line
 
 if TYPE_CHECKING:
-    from d2lbench.analysis.model import ClaimView, Report
+    from d2lbench.analysis.model import ClaimView, PublishedView, Report
 
 NARROWEST: Final = 40
 LONGEST_ID: Final = 34
@@ -22,7 +23,7 @@ def render_claims_text(report: Report, width: int = 100) -> str:
     """Return every claim with its verdict, aligned, no line wider than ``width`` columns, no control characters."""
     width = max(NARROWEST, width)
     lines = _wrapped(scale_sentence(report.scale), width)
-    for text in (headline(report), second_line(report), *caveats(report)):
+    for text in (headline(report), second_line(report), published_line(report), *caveats(report)):
         lines += _wrapped(text, width)
     for section in report.sections:
         lines += ["", *_wrapped(f"{section.name}: {section.title}", width)]
@@ -30,6 +31,8 @@ def render_claims_text(report: Report, width: int = 100) -> str:
             lines += _wrapped("no claims", width, "  ")
         for claim in section.claims:
             lines += _claim_lines(claim, width)
+        for entry in section.published:
+            lines += _published_line(entry, width)
     if not report.sections:
         lines += ["", "No grid has been run."]
     return "\n".join(lines) + "\n"
@@ -58,6 +61,14 @@ def _claim_lines(claim: ClaimView, width: int) -> list[str]:
     told = _wrapped(head, width, "  ")
     told += _wrapped(claim.says, width, "      ")
     return told + (_wrapped(numbers, width, "      ") if numbers else [])
+
+
+def _published_line(entry: PublishedView, width: int) -> list[str]:
+    """Return ours and theirs on a line, which wraps where it is longer than the terminal is wide."""
+    page = published_page(entry)
+    ours = f"ours {page.ours} [{page.interval}] n {page.n}" if page.ours != NOTHING else "ours not run"
+    told = f"{_padded(plain(entry.id, LONGEST_ID), LONGEST_ID)} {ours}  published {page.theirs_in_words}"
+    return _wrapped(told + (f"  ({page.notes})" if page.notes else ""), width, "  · ")
 
 
 def _padded(text: str, size: int) -> str:

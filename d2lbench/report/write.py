@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from d2lbench.errors import StoreError
 from d2lbench.report.document import document, html, md
-from d2lbench.report.exports import claims_csv, recompute_script, seeds_csv
+from d2lbench.report.exports import claims_csv, published_csv, recompute_script, seeds_csv
 
 if TYPE_CHECKING:
     from d2lbench.analysis.model import Report
@@ -24,8 +24,8 @@ def write_report(report: Report, folder: Path) -> Path:
     """Write the report into ``folder`` and return the path of its page.
 
     ``report.html`` stands alone; ``report.md`` refers to ``figures/``; ``claims.csv``, ``seeds.csv`` and
-    ``recompute.py`` let a reader check every p. The same report gives the same bytes. A crash leaves the old report:
-    everything is first written to a folder beside, the page moves last.
+    ``recompute.py`` let a reader check every p, ``published.csv`` every prediction interval. The same report gives the
+    same bytes. A crash leaves the old report: everything is first written to a folder beside, the page moves last.
 
     Raises
     ------
@@ -48,6 +48,7 @@ def contents(report: Report) -> dict[str, str]:
     page = document(report)
     files = {f"{FIGURES}/{figure.name}.svg": figure.file for figure in page.figures}
     files |= {"claims.csv": claims_csv(report), "seeds.csv": seeds_csv(report), "recompute.py": recompute_script()}
+    files |= {"published.csv": published_csv(report)}
     return files | {"report.md": md(page), "report.html": html(page)}
 
 

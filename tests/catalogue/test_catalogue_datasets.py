@@ -1,21 +1,11 @@
-"""Facts about datasets, on the real files."""
+"""Facts about the digits that come with scikit-learn."""
 
 from __future__ import annotations
-
-import gzip
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from d2lbench.catalogue import datasets
-from d2lbench.errors import DataError
-
-FASHION_MNIST = Path(os.environ.get("D2LBENCH_DATA", "nowhere")) / "FashionMNIST" / "raw"
-needs_images = pytest.mark.skipif(
-    not (FASHION_MNIST / "t10k-labels-idx1-ubyte.gz").is_file(), reason="D2LBENCH_DATA names no Fashion-MNIST"
-)
 
 
 def test_digits_are_split_into_900_400_and_497_without_overlap():
@@ -59,54 +49,3 @@ def test_a_smaller_subset_lies_within_a_larger_one_and_within_the_training_split
     small, large = datasets.digits(5, train_size=100), datasets.digits(5, train_size=300)
     assert set(small.train) < set(large.train) < set(whole.train)
     assert np.array_equal(small.test, whole.test)
-
-
-def test_missing_files_are_named_with_the_place_and_the_way_to_get_them(tmp_path, monkeypatch):
-    monkeypatch.setenv("D2LBENCH_DATA", str(tmp_path))
-    with pytest.raises(DataError) as error:
-        datasets.locate_fashion_mnist()
-    assert "train-images-idx3-ubyte.gz is not in" in str(error.value)
-    assert str(tmp_path) in str(error.value)
-    assert "download=True" in str(error.value)
-
-
-def test_a_damaged_file_is_refused_with_both_sums(tmp_path, monkeypatch):
-    monkeypatch.setenv("D2LBENCH_DATA", str(tmp_path))
-    raw = tmp_path / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
-    for name in datasets.FASHION_MNIST_MD5:
-        (raw / name).write_bytes(gzip.compress(b"not images"))
-    datasets._fashion_mnist_pool.cache_clear()
-    with pytest.raises(DataError, match=r"is damaged \(MD5 [0-9a-f]{32}, expected 8d4fb7e6c68d591d4c3dfef9ec88bf0d\)"):
-        datasets.fashion_mnist(0)
-
-
-@needs_images
-def test_fashion_mnist_keeps_one_validation_set_and_the_published_test_set():
-    datasets._fashion_mnist_pool.cache_clear()
-    one, other = datasets.fashion_mnist(0, train_size=2000), datasets.fashion_mnist(1, train_size=2000)
-    assert np.array_equal(one.validation, other.validation)
-    assert len(one.validation) == 5000
-    assert list(one.test) == list(range(60_000, 70_000))
-    assert not np.array_equal(one.train, other.train)
-    assert not set(one.train) & set(one.validation)
-
-
-@needs_images
-def test_without_validation_all_sixty_thousand_images_train():
-    splits = datasets.fashion_mnist(0, validation=0)
-    assert sorted(splits.train) == list(range(60_000))
-    assert len(splits.validation) == 0
-
-
-@needs_images
-def test_fashion_mnist_is_what_torchvision_reads(tmp_path):
-    torchvision = pytest.importorskip("torchvision")
-    raw = tmp_path / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
-    for name in datasets.FASHION_MNIST_MD5:
-        (raw / name.removesuffix(".gz")).write_bytes(gzip.decompress((FASHION_MNIST / name).read_bytes()))
-    theirs = torchvision.datasets.FashionMNIST(root=tmp_path, train=False)
-    splits = datasets.fashion_mnist(0)
-    assert np.array_equal(splits.pool.x[splits.test], theirs.data.numpy().reshape(-1, 784))
-    assert np.array_equal(splits.pool.y[splits.test], theirs.targets.numpy())

@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import load
 
 from d2lbench.catalogue import datasets
+from d2lbench.catalogue.models import model_of
 from d2lbench.engine.module import module
-from d2lbench.engine.plan import WEIGHTS, Stack, model_of
+from d2lbench.engine.plan import WEIGHTS, Stack
 from d2lbench.engine.train import train
 
 

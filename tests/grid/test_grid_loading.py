@@ -13,14 +13,13 @@ import pytest
 
 from d2lbench import grid as grids
 from d2lbench.errors import GridError, UsageError
-from d2lbench.grid import count, find_grids, json_schema, load
+from d2lbench.grid import count, find_grids, json_schema, load, scales
 
 VARY = '[vary]\noptimizer = ["adam", { name = "sgd", momentum = 0.9 }]\n'
 PACKAGED = find_grids()
 
 
-@pytest.mark.parametrize("scale", ["quick", "full"])
-@pytest.mark.parametrize("path", PACKAGED, ids=[path.stem for path in PACKAGED])
+@pytest.mark.parametrize(("path", "scale"), [(path, scale) for path in PACKAGED for scale in scales(path)])
 def test_every_packaged_grid_loads_and_has_cells(path, scale, registry):
     grid = load(path, registry, scale=scale)
     assert (grid.name, grid.file, grid.scale) == (path.stem, str(path), scale)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import typing
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,12 @@ def text_of(bad, grid_text):
 
 
 def filled(message, registry):
-    for kind in ("metric", "optimizer", "init", "statistic", "dataset", "model"):
+    for kind in ("metric", "optimizer", "init", "statistic", "dataset", "model", "experiment"):
         message = message.replace(f"<{kind} names>", ", ".join(registry.names(kind)))
     options = dict.fromkeys(option for entry in registry.entries("optimizer") for option in entry.options)
+    mlp = registry.get("model", "mlp").options
+    words = " or ".join(f'"{word}"' for word in typing.get_args(mlp["activation"].annotation))
+    message = message.replace("<mlp options>", ", ".join(mlp)).replace("<activation words>", words)
     return message.replace("<optimizer options>", ", ".join(options)).replace("<base keys>", ", ".join(BASE_KEYS))
 
 

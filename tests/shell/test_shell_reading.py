@@ -89,6 +89,7 @@ def test_export_may_be_cut_off_by_its_reader(trained):
         ["run", "tiny.toml", "--json", "--no-report"],
         ["list", "--json"],
         ["list", "optimizers", "--json"],
+        ["list", "optimizers", "--format", "json"],
         ["schema"],
     ],
 )

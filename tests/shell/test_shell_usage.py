@@ -20,6 +20,8 @@ from d2lbench import __version__, suite
         (["check", "optimzers"], 'did you mean "optimizers"?'),
         (["check", "none.toml"], "there is no grid file none.toml"),
         (["list", "optimisers"], 'did you mean "optimizers"?'),
+        (["list", "optimisers", "--format", "markdown"], 'did you mean "optimizers"?'),
+        (["list", "--format", "html"], "'html' is not one of 'text', 'json', 'markdown'"),
         (["check", "tiny.toml", "--set", "epoch=3"], "tiny.toml: --set epoch: cannot be set"),
         (["check", "tiny.toml", "--set", "epoch=3"], 'did you mean "epochs"?'),
         (["check", "tiny.toml", "--set", "epochs"], "expected key=value"),

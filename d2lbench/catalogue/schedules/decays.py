@@ -1,16 +1,12 @@
-"""Learning-rate schedules: each drives the framework's own scheduler; the engine reads a table off it.
-
-A factory gets a real torch optimizer (of one parameter, at rate 1 per unit) and the number of units (epochs, or
-steps where ``unit = "step"``), and returns the scheduler. Every schedule takes a linear warm-up in front, in the
-same unit: ``warmup`` units from ``warmup_start`` × the rate up to the rate; the schedule itself then starts.
-"""
+"""Schedules that hold a rate or bring it down for good: by a line, a root, steps, or what they watch."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+from annotated_types import Ge, Gt, Lt, MinLen
 
+from d2lbench.catalogue.schedules.options import Factor, Length, Multiple, Share, Unit, Units, warmup_leaves_room
 from d2lbench.errors import GridError
 from d2lbench.registry import register
 
@@ -20,22 +16,8 @@ if TYPE_CHECKING:
 
     from d2lbench.spec import Config
 
-Units = Annotated[int, Ge(0)]
-Share = Annotated[float, Ge(0), Le(1)]
-Factor = Annotated[float, Gt(0), Le(1)]
-Unit = Literal["epoch", "step"]
 
-
-def _warmup_leaves_room(config: Config) -> None:
-    schedule = config.schedule
-    if schedule.get("unit", "epoch") == "epoch" and schedule.get("warmup", 0) >= config.epochs:
-        problem = "the warm-up takes the whole budget"
-        raise GridError(
-            problem, key="schedule.warmup", given=schedule.get("warmup"), allowed=f"fewer than {config.epochs} epochs"
-        )
-
-
-@register("schedule", "constant", check=_warmup_leaves_room)
+@register("schedule", "constant", check=warmup_leaves_room)
 def constant(
     optimizer: Optimizer, units: int, /, *, warmup: Units = 0, warmup_start: Share = 0.0, unit: Unit = "epoch"
 ) -> LRScheduler:
@@ -46,7 +28,7 @@ def constant(
     return LambdaLR(optimizer, lambda _: 1.0)
 
 
-@register("schedule", "linear-decay", check=_warmup_leaves_room)
+@register("schedule", "linear-decay", check=warmup_leaves_room)
 def linear_decay(
     optimizer: Optimizer,
     units: int,
@@ -65,13 +47,36 @@ def linear_decay(
     return LambdaLR(optimizer, lambda now: 1.0 if now < first else max(0.0, (units - now) / (units - first)))
 
 
-@register("schedule", "step", check=_warmup_leaves_room)
+@register("schedule", "square-root", check=warmup_leaves_room)
+def square_root(
+    optimizer: Optimizer,
+    units: int,
+    /,
+    *,
+    scale: Multiple = 1.0,
+    late: bool = False,
+    warmup: Units = 0,
+    warmup_start: Share = 0.0,
+    unit: Unit = "epoch",
+) -> LRScheduler:
+    """Divide by the square root of the number of units begun (Dive into Deep Learning, section 12.11.2).
+
+    ``scale`` is the schedule's first rate over the optimizer's: the book gives 0.1 to the one and 0.3 to the other.
+    ``late`` is how the book applies it: a unit after it is meant.
+    """
+    from torch.optim.lr_scheduler import LambdaLR
+
+    del units, late, warmup, warmup_start, unit
+    return LambdaLR(optimizer, lambda now: scale / (now + 1) ** 0.5)
+
+
+@register("schedule", "step", check=warmup_leaves_room)
 def step(
     optimizer: Optimizer,
     units: int,
     /,
     *,
-    step_size: Annotated[int, Ge(1)] = 10,
+    step_size: Length = 10,
     gamma: Factor = 0.1,
     warmup: Units = 0,
     warmup_start: Share = 0.0,
@@ -84,26 +89,35 @@ def step(
     return StepLR(optimizer, step_size=step_size, gamma=gamma)
 
 
-@register("schedule", "multi-step", check=_warmup_leaves_room)
+@register("schedule", "multi-step", check=warmup_leaves_room)
 def multi_step(
     optimizer: Optimizer,
     units: int,
     /,
     *,
-    milestones: Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)] = (15, 25),
+    milestones: Annotated[tuple[Length, ...], MinLen(1)] = (15, 25),
     gamma: Factor = 0.1,
+    spent: Units = 0,
     warmup: Units = 0,
     warmup_start: Share = 0.0,
     unit: Unit = "epoch",
 ) -> LRScheduler:
-    """Multiply by ``gamma`` at each milestone (Dive into Deep Learning, section 12.11.3.2)."""
+    """Multiply by ``gamma`` at each milestone (Dive into Deep Learning, section 12.11.3.2).
+
+    ``spent`` is by how many units the scheduler is stepped before training starts. The book steps it through all its
+    30 epochs for a plot and then trains with it, so that its milestones at 15 and 30 lie behind it.
+    """
     from torch.optim.lr_scheduler import MultiStepLR
 
     del units, warmup, warmup_start, unit
-    return MultiStepLR(optimizer, milestones=list(milestones), gamma=gamma)
+    scheduler = MultiStepLR(optimizer, milestones=list(milestones), gamma=gamma)
+    for _ in range(spent):
+        optimizer.step()  # moves nothing, there being no gradients yet: torch wants it before the scheduler's
+        scheduler.step()
+    return scheduler
 
 
-@register("schedule", "exponential", check=_warmup_leaves_room)
+@register("schedule", "exponential", check=warmup_leaves_room)
 def exponential(
     optimizer: Optimizer,
     units: int,
@@ -121,27 +135,8 @@ def exponential(
     return ExponentialLR(optimizer, gamma=gamma)
 
 
-@register("schedule", "cosine", check=_warmup_leaves_room)
-def cosine(
-    optimizer: Optimizer,
-    units: int,
-    /,
-    *,
-    minimum: Share = 0.0,
-    warmup: Units = 0,
-    warmup_start: Share = 0.0,
-    unit: Unit = "epoch",
-) -> LRScheduler:
-    """Half a cosine down to ``minimum`` × the rate, one unit after the last (Loshchilov and Hutter 2017)."""
-    from torch.optim.lr_scheduler import CosineAnnealingLR
-
-    del warmup, warmup_start, unit
-    lr = optimizer.param_groups[0]["lr"]
-    return CosineAnnealingLR(optimizer, T_max=units, eta_min=minimum * lr)
-
-
 def _plateau_by_epoch(config: Config) -> None:
-    _warmup_leaves_room(config)
+    warmup_leaves_room(config)
     watched = str(config.schedule.get("metric"))
     if config.eval_every != 1 and not watched.startswith("batch_"):
         problem = f"watches {watched} after every epoch"

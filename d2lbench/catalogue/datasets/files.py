@@ -1,0 +1,57 @@
+"""Where published datasets lie, in torchvision's layout, and how their bytes are checked before they are believed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from d2lbench.errors import DataError
+
+
+def data_folder() -> Path:
+    """Return where datasets lie: ``$D2LBENCH_DATA``, else a folder in the user's cache."""
+    named = os.environ.get("D2LBENCH_DATA")
+    if named:
+        return Path(named)
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "d2lbench"
+
+
+def refuse_missing(dataset: str, path: Path, layout: str, statements: str) -> None:
+    """Check, without reading it, that a file is there.
+
+    ``layout`` says what kind of folder is looked for; ``statements`` are the Python that fetches the file.
+
+    Raises
+    ------
+    DataError
+        Names the missing file, where it was looked for, and how to get it.
+    """
+    if not path.is_file():
+        problem = (
+            f"{dataset}: {path.name} is not in {path.parent}; set D2LBENCH_DATA to {layout}, "
+            f'or fetch it once with: python -c "{statements}"'
+        )
+        raise DataError(problem)
+
+
+def checked_bytes(dataset: str, path: Path, md5: str) -> bytes:
+    """Return a file's content after comparing its MD5 with the published one.
+
+    Raises
+    ------
+    DataError
+        The file is not the published one: names it and both sums.
+    """
+    content = path.read_bytes()
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != md5:
+        problem = f"{dataset}: {path} is damaged (MD5 {found}, expected {md5}); fetch it again"
+        raise DataError(problem)
+    return content
+
+
+def digest_of(*sums: str) -> str:
+    """Return one check sum for a dataset of several files: what identifies it in a cell."""
+    return hashlib.sha256("".join(sums).encode()).hexdigest()

@@ -1,0 +1,90 @@
+"""Optimizers that train one cell at a time: their arithmetic is not one of rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+
+from d2lbench.catalogue.optimizers.family import Rate, Share, Unstacked
+from d2lbench.errors import GridError
+from d2lbench.registry import REGISTRY, register
+
+if TYPE_CHECKING:
+    import torch
+
+    from d2lbench.spec import Component, Config
+
+Count = Annotated[int, Ge(1)]
+
+
+def training_examples(dataset: Component) -> int | None:
+    """Return how many examples a dataset trains on, or None where its declaration does not tell.
+
+    The declared ``sizes`` hold for default options: ``train_size`` takes others, images that ``validation`` gives up
+    train, and of ``folds`` one part does not.
+    """
+    entry = REGISTRY.get("dataset", dataset.name)
+    sizes = entry.trait("sizes") or {}
+    options: dict[str, Any] = dict(dataset.options)
+    count = options.get("train_size")
+    if count is None:
+        if "train" not in sizes:
+            return None
+        given_up = sizes["validation"] - options["validation"] if "validation" in options else 0
+        count = sizes["train"] + given_up
+    folds, fold = options.get("folds", 0), options.get("fold", 0)
+    return int(count - (count // folds + (fold < count % folds)) if folds else count)
+
+
+def _takes_all_examples(config: Config) -> None:
+    examples = training_examples(config.dataset)
+    if examples is not None and config.batch_size < examples:
+        problem = f"L-BFGS needs every one of the {examples:,} training examples in each batch"
+        raise GridError(problem, key="batch_size", given=config.batch_size, allowed=f"whole number ≥ {examples}")
+
+
+@register("optimizer", "lbfgs", check=_takes_all_examples)
+def lbfgs(
+    *,
+    lr: Rate = 1.0,
+    max_iter: Count = 20,
+    history_size: Count = 100,
+    line_search: Literal["none", "strong-wolfe"] = "none",
+) -> Unstacked:
+    """L-BFGS: steps by curvature, remembered from its last gradients (Liu and Nocedal 1989).
+
+    One step takes up to ``max_iter`` iterations over all examples, so a batch must hold them all.
+    """
+
+    def make(parameters: list[torch.Tensor]) -> torch.optim.Optimizer:
+        import torch
+
+        # At rate 0 nothing is searched: torch's search divides by the length of its step.
+        search = "strong_wolfe" if line_search == "strong-wolfe" and lr > 0 else None
+        return torch.optim.LBFGS(parameters, lr=lr, max_iter=max_iter, history_size=history_size, line_search_fn=search)
+
+    return Unstacked(make, "LBFGS", full_batch=True)
+
+
+def _goes_with_embeddings(config: Config) -> None:
+    if config.model.name != "embedding-bag":
+        problem = "sparse Adam updates the rows of an embedding, and this model has none"
+        allowed = 'model = "embedding-bag", or optimizer = "adam"'
+        raise GridError(problem, key="optimizer", given=config.model.name, allowed=allowed)
+
+
+@register("optimizer", "sparse-adam", check=_goes_with_embeddings)
+def sparse_adam(
+    *, lr: Rate = 1e-3, betas: tuple[Share, Share] = (0.9, 0.999), eps: Annotated[float, Gt(0)] = 1e-8
+) -> Unstacked:
+    """Adam that moves only the rows of an embedding which a batch has touched (torch's lazy variant of Adam)."""
+
+    def make(parameters: list[torch.Tensor]) -> torch.optim.Optimizer:
+        import torch
+
+        optimizer = torch.optim.SparseAdam(parameters, betas=betas, eps=eps)
+        optimizer.param_groups[0]["lr"] = lr  # its constructor refuses a rate of 0, which the check at rate 0 needs
+        return optimizer
+
+    return Unstacked(make, "SparseAdam", sparse=True)

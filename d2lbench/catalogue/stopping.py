@@ -1,0 +1,81 @@
+"""What ends a run before its last epoch: nothing, or a validation metric that has ceased to improve."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge
+
+from d2lbench.errors import GridError
+from d2lbench.registry import REGISTRY, register
+
+if TYPE_CHECKING:
+    from d2lbench.spec import Config
+
+Watched = Literal["validation_loss", "validation_accuracy"]
+#: One evaluation has nothing to be compared with.
+FEWEST_EVALUATIONS = 2
+
+
+@dataclass(frozen=True)
+class Patience:
+    """When to stop: after ``patience`` evaluations in a row without an improvement by more than ``min_delta``.
+
+    ``min_delta`` is in the unit of ``metric``: of the loss's value, or of a share of examples (0…1).
+    """
+
+    patience: int
+    metric: Watched
+    min_delta: float
+
+
+@register("stopping", "none")
+def none() -> None:
+    """Train to the last epoch and keep its parameters."""
+
+
+def _has_something_to_watch(config: Config) -> None:
+    """Refuse to watch what is not there: no validation data, no accuracy, or one evaluation alone.
+
+    Raises
+    ------
+    GridError
+        Names the key that stands in the way.
+    """
+    watched = config.stopping.get("metric")
+    if not _validates(config):
+        problem = "watches validation data, of which there is none"
+        given = config.dataset.label()
+        raise GridError(problem, key="stopping", given=given, allowed="a dataset with validation > 0")
+    task = REGISTRY.get("loss", config.loss.name).trait("task", "classification")
+    if watched == "validation_accuracy" and task != "classification":
+        problem = "does not exist where numbers are predicted"
+        raise GridError(problem, key="stopping.metric", given=watched, allowed='"validation_loss"')
+    most = math.ceil(config.epochs / FEWEST_EVALUATIONS)
+    if config.eval_every >= config.epochs:
+        problem = "leaves early stopping one evaluation, with nothing to compare it with"
+        allowed = f"at most {most}" if config.epochs > 1 else "more than one epoch"
+        raise GridError(problem, key="eval_every", given=config.eval_every, allowed=allowed)
+
+
+def _validates(config: Config) -> bool:
+    """Whether the dataset keeps examples apart for validation."""
+    share = config.dataset.get("validation")
+    sizes = REGISTRY.get("dataset", config.dataset.name).trait("sizes", {})
+    return bool(sizes.get("validation", 1) if share is None else share)
+
+
+@register("stopping", "patience", check=_has_something_to_watch)
+def patience(
+    *,
+    patience: Annotated[int, Ge(1)] = 5,
+    metric: Watched = "validation_loss",
+    min_delta: Annotated[float, Ge(0)] = 0.0,
+) -> Patience:
+    """Stop when a validation metric has not improved for ``patience`` evaluations; keep the best parameters.
+
+    Dive into Deep Learning, section 3.6.3 (early stopping); Prechelt 1998.
+    """
+    return Patience(patience, metric, min_delta)

@@ -1,0 +1,65 @@
+"""One row trained by torch's own optimizer object: for what needs a closure, or sparse gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+
+from d2lbench.catalogue import load
+from d2lbench.catalogue.optimizers import Unstacked
+
+if TYPE_CHECKING:
+    from d2lbench.engine.parameters import Parameters
+    from d2lbench.spec import Component
+
+#: Computes loss (M,) and gradients by leaf at the present parameters.
+Compute = Callable[[], tuple[torch.Tensor, tuple[torch.Tensor, ...]]]
+
+
+def unstacked(optimizer: Component) -> Unstacked | None:
+    """Return the torch optimizer behind a component, or None where it works by rows."""
+    found = load().get("optimizer", optimizer.name).factory(**dict(optimizer.options))
+    return found if isinstance(found, Unstacked) else None
+
+
+class Borrowed:
+    """A torch optimizer over the leaves of a stack of one."""
+
+    def __init__(self, optimizer: Unstacked, parameters: Parameters) -> None:
+        self._optimizer, self._parameters = optimizer, parameters
+        self._rates: list[float] = []
+        self.rebuild()
+
+    @property
+    def sparse(self) -> bool:
+        """Whether it wants sparse gradients."""
+        return self._optimizer.sparse
+
+    def rebuild(self) -> None:
+        """Build the optimizer anew: its state is lost."""
+        self._torch = self._optimizer.make(list(self._parameters.leaves.values()))
+
+    def begin(self, rates: torch.Tensor) -> None:
+        """Take over an epoch's rates, (T, 1)."""
+        self._rates = rates[:, 0].tolist()
+
+    def step(self, compute: Compute, t: int) -> torch.Tensor:
+        """Take step t of the epoch (from 0) and return the loss (1,) before it."""
+        for group in self._torch.param_groups:
+            group["lr"] = self._rates[t]
+        losses: list[torch.Tensor] = []
+
+        def closure() -> float:
+            loss, gradients = compute()
+            losses.append(loss)
+            for leaf, gradient in zip(self._parameters.leaves.values(), gradients, strict=True):
+                leaf.grad = gradient.to_sparse(2) if self.sparse and not gradient.is_sparse else gradient
+            return float(loss.sum())
+
+        with torch.enable_grad():
+            self._torch.step(closure)
+        for leaf in self._parameters.leaves.values():
+            leaf.grad = None
+        return losses[0]

@@ -1,0 +1,125 @@
+"""The parameters of a stack: one block for the optimizers, with a view of it for every layer, and how they begin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from d2lbench.catalogue import load
+from d2lbench.catalogue.layers import Linear, Model, Parameter, learned, linears, norms, parameters
+from d2lbench.seeding import generator
+
+if TYPE_CHECKING:
+    from d2lbench.catalogue.initializers import Scale
+    from d2lbench.spec import Cell, Component
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The parameters of M cells as one block, weights first, with a view of it for every layer.
+
+    Attributes
+    ----------
+    block
+        (M, N): what the optimizers update; its first ``weight_columns`` columns are weights, the others biases and
+        the scales and shifts of batch norms.
+    leaves
+        Views of the block that autograd differentiates by, under their paths and in the order of the block's columns.
+    buffers
+        Running means and variances of batch norms, (M, features), under their paths.
+    """
+
+    model: Model
+    block: torch.Tensor
+    leaves: Mapping[str, torch.Tensor]
+    buffers: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of_block(
+        cls, model: Model, block: torch.Tensor, buffers: Mapping[str, torch.Tensor] | None = None
+    ) -> Parameters:
+        """Return the parameters whose numbers are those of ``block``, of shape (M, N)."""
+        transposed = {f"{layer.path}.weight" for layer in linears(model)}
+        leaves, first = {}, 0
+        for parameter in parameters(model):
+            shape = parameter.shape[::-1] if parameter.path in transposed else parameter.shape
+            size = math.prod(shape)
+            leaves[parameter.path] = block[:, first : first + size].view(-1, *shape).detach().requires_grad_()
+            first += size
+        return cls(model, block, leaves, fresh_buffers(model, block) if buffers is None else buffers)
+
+    @property
+    def weights(self) -> tuple[torch.Tensor, ...]:
+        """Every layer's weight, (M, inputs, outputs) of a linear one, from the input to the output."""
+        return tuple(self.leaves[parameter.path] for parameter in parameters(self.model) if parameter.is_weight)
+
+    @property
+    def hidden_weights(self) -> tuple[torch.Tensor, ...]:
+        """The weights (M, inputs, outputs) of all linear layers but the last."""
+        return tuple(self.leaves[f"{layer.path}.weight"] for layer in linears(self.model)[:-1])
+
+    @property
+    def weight_columns(self) -> int:
+        """How many columns of the block are weights."""
+        return sum(math.prod(parameter.shape) for parameter in parameters(self.model) if parameter.is_weight)
+
+    def with_rows(self, rows: torch.Tensor) -> Parameters:
+        """Return the same network at another block (M, N), sharing the buffers."""
+        return Parameters.of_block(self.model, rows, self.buffers)
+
+
+def fresh_buffers(model: Model, block: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return every batch norm's running mean 0 and variance 1, (M, features)."""
+    buffers = {}
+    for layer in norms(model):
+        buffers[f"{layer.path}.running_mean"] = block.new_zeros(len(block), layer.features)
+        buffers[f"{layer.path}.running_var"] = block.new_ones(len(block), layer.features)
+    return buffers
+
+
+def initial(cells: Sequence[Cell], model: Model, dtype: torch.dtype, device: str = "cpu") -> Parameters:
+    """Return the parameters before the first step, each row drawn by its own cell's keys."""
+    rows = torch.stack([initial_row(cell, model) for cell in cells])  # (M, N)
+    return Parameters.of_block(model, rows.to(device, dtype))
+
+
+def initial_row(cell: Cell, model: Model) -> torch.Tensor:
+    """Return one cell's initial parameters, (N,) in float32 whatever the cell's dtype: the draw is common."""
+    config: Any = cell.config
+    drawn = {}
+    for layer in learned(model):
+        for parameter in layer.parameters:
+            values = draw(parameter, config.init, cell.seed, config.replica)
+            transposed = isinstance(layer, Linear) and parameter.is_weight
+            drawn[parameter.path] = (values.t() if transposed else values).flatten()
+    return torch.cat([drawn[parameter.path] for parameter in parameters(model)])
+
+
+def draw(parameter: Parameter, init: Component, seed: int, replica: int) -> torch.Tensor:
+    """Return a parameter's first values in torch.nn's layout: a keyed base draw times the scheme's scale."""
+    values = torch.empty(parameter.shape)
+    if parameter.role in ("scale", "shift"):
+        return values.fill_(1.0 if parameter.role == "scale" else 0.0)
+    numbers = generator(seed, replica, "init", parameter.path)
+    if parameter.role == "embedding":  # N(0, 1), as torch.nn.EmbeddingBag begins: schemes speak of sums over inputs
+        return torch.nn.init.normal_(values, generator=numbers)
+    scale: Scale = load().get("init", init.name).factory(parameter.fan_in, parameter.fan_out, **dict(init.options))
+    if parameter.role == "bias":
+        return torch.nn.init.uniform_(values, -1.0, 1.0, generator=numbers) * scale.bias
+    return _base_draw(values, scale.distribution, numbers) * scale.weight
+
+
+def _base_draw(values: torch.Tensor, distribution: str, numbers: torch.Generator) -> torch.Tensor:
+    if distribution == "normal":
+        return torch.nn.init.normal_(values, generator=numbers)
+    if distribution == "uniform":
+        return torch.nn.init.uniform_(values, -1.0, 1.0, generator=numbers)
+    if distribution == "orthogonal":
+        return torch.nn.init.orthogonal_(values, generator=numbers)
+    return torch.nn.init.ones_(values)
