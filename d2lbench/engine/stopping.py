@@ -57,6 +57,11 @@ class Stopping:
     def _state(self) -> dict[str, torch.Tensor]:
         return {"block": self._parameters.block, **self._parameters.buffers}
 
+    def hold(self) -> None:
+        """Put the rows that stand still back to their best: batch norm's statistics move in every training pass."""
+        if self.active:
+            self._copy(np.flatnonzero(self.stopped).tolist(), back=True)
+
     def watch(self, epoch: int, evaluated: Mapping[str, NDArray[np.float64]]) -> bool:
         """Look at an epoch's evaluation; return whether some row went back to its best parameters."""
         due = [row for row, rule in enumerate(self._rules) if rule is not None and self._is_due(row, epoch)]

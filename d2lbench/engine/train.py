@@ -110,6 +110,7 @@ class Training:
         self.observe(0)
         for epoch in range(1, self.journal.last_epoch + 1):
             self.train_epoch(epoch)
+            self.stopping.hold()
             self.observe(epoch)
             self.rates.watch(epoch, self.journal.at(epoch))
             if not self.journal.running(epoch + 1):

@@ -1,0 +1,103 @@
+"""Regression: numbers instead of classes, from the synthetic data of the book."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from d2lbench import catalogue
+from d2lbench.engine.plan import plan
+from d2lbench.engine.train import train
+
+LINEAR = {
+    "model": ("linear", {}),
+    "loss": ("half-mse", {}),
+    "init": ("normal", {}),
+    "optimizer": ("sgd", {"lr": 0.003}),
+}
+    "model": ("linear", {}),
+    "loss": ("half-mse", {}),
+    "init": ("normal", {}),
+    "optimizer": ("sgd", {"lr": 0.003}),
+}
+HIGH_DIMENSIONAL = {"dataset": ("high-dim-linear", {}), "batch_size": 5, "epochs": 10, **LINEAR}
+
+
+def data_of(cell):
+    splits = (
+        catalogue.load()
+        .get("dataset", cell.config.dataset.name)
+        .factory(cell.seed, **dict(cell.config.dataset.options))
+    )
+    return splits, splits.pool.x.astype(np.float64), splits.pool.y.astype(np.float64)
+
+
+@pytest.mark.parametrize("dataset", ["high-dim-linear", "polynomial", "least-squares", "sparse-linear"])
+def test_a_linear_model_trains_like_its_module_on_data_of_its_own_seed(
+    dataset, make_cell, by_the_book, stacked_run, difference
+):
+    cells = [make_cell(seed, **{**HIGH_DIMENSIONAL, "dataset": (dataset, {})}, dtype="float64") for seed in (0, 1, 2)]
+    found = stacked_run(cells)
+    assert len(plan(cells)) == 1
+    for cell in cells:
+        assert difference(found[cell.id][0], by_the_book(cell).block()) <= 1e-9
+
+
+def test_no_accuracy_is_told_where_numbers_are_predicted(make_cell):
+    (outcome,) = train(plan([make_cell(**HIGH_DIMENSIONAL)])[0])
+    assert not [name for name in outcome.series if name.endswith("_accuracy")]
+    assert outcome.correctness == {}
+    assert math.isnan(outcome.chance)
+
+
+def test_the_constant_predictor_answers_with_the_mean_of_the_training_targets(make_cell):
+    cell = make_cell(3, **HIGH_DIMENSIONAL)
+    (outcome,) = train(plan([cell])[0])
+    splits, _, y = data_of(cell)
+    expected = ((y[splits.test] - y[splits.train].mean()) ** 2).mean() / 2
+    assert outcome.constant_loss == pytest.approx(expected, rel=1e-6)
+
+
+def test_gap_and_coefficients_are_measured_against_least_squares_and_truth(make_cell, stacked_run):
+    cell = make_cell(2, **{**HIGH_DIMENSIONAL, "dataset": ("least-squares", {}), "batch_size": 50, "epochs": 3})
+    row, outcome = stacked_run([cell])[cell.id]
+    splits, x, y = data_of(cell)
+    x, y = x[splits.train], y[splits.train]
+    with_one = np.column_stack([x, np.ones(len(y))])
+    solution, *_ = np.linalg.lstsq(with_one, y, rcond=None)
+    optimum = ((with_one @ solution - y) ** 2).mean() / 2
+    w = row.numpy()
+    loss = ((with_one @ w - y) ** 2).mean() / 2
+    assert outcome.series["train_loss"][1][-1] == pytest.approx(loss, rel=1e-9)
+    assert outcome.series["optimality_gap"][1][-1] == pytest.approx(loss - optimum, rel=1e-6)
+    assert outcome.series["coefficient_error"][1][-1] == pytest.approx(np.abs(w - splits.pool.truth).max(), rel=1e-6)
+
+
+def test_lbfgs_reaches_the_least_squares_optimum_in_a_few_steps(make_cell):
+    problem = {**HIGH_DIMENSIONAL, "dataset": ("least-squares", {}), "batch_size": 1500, "epochs": 3}
+    cell = make_cell(**{**problem, "optimizer": ("lbfgs", {"lr": 1.0})})
+    (outcome,) = train(plan([cell])[0])
+    assert abs(outcome.series["optimality_gap"][1][-1]) < 1e-10
+
+
+def test_one_output_that_is_rounded_predicts_classes(make_cell):
+    cell = make_cell(loss=("rounded-mse", {}), optimizer=("adam", {"lr": 0.01}), epochs=100, eval_every=10)
+    (outcome,) = train(plan([cell])[0])
+    accuracy = outcome.series["train_accuracy"][1]
+    assert accuracy[-1] > 0.3 > accuracy[0]
+    assert len(outcome.correctness["test"][0]) == -(-497 // 8)
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "nll", "mse", "bce"])
+def test_a_constant_network_has_the_constant_predictors_loss(loss, make_cell):
+    """At weights 0 and the best constant outputs, the loss is the constant predictor's: of xor, of two even classes."""
+    cell = make_cell(
+        loss=(loss, {}), dataset=("xor", {}), model=("mlp", {"hidden": (4,)}), init=("zeros", {}), epochs=1
+    )
+    (outcome,) = train(plan([cell])[0])
+    start = outcome.series["test_loss"][1][0]
+    expected = {"mse": 0.25}.get(loss, math.log(2))
+    assert outcome.constant_loss == pytest.approx(expected, rel=0.02)
+    assert start == pytest.approx({"mse": 0.5}.get(loss, math.log(2)), rel=1e-6)
