@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from d2lbench.grid.model import Grid
+    from d2lbench.grid.statement import Claim
     from d2lbench.store import Store
 
 
@@ -87,16 +88,25 @@ def optional_series(grid: Grid, registry: Registry = REGISTRY) -> frozenset[str]
 
 
 def note_claims(grids: Sequence[Grid], store: Store, environment: str) -> None:
-    """Write down the moment each claim is first seen, and whether data that answer it were there before it."""
+    """Write down the moment each claim is first seen, and whether data that answer it were there before it.
+
+    Where both scales share their cells, what was declared before its data at one of them was so at the other.
+    """
     finished = store.finished(environment)
     store.see_claims(
         [
-            (grid.name, grid.scale, claim.id, claim.digest, has_data)
+            (grid.name, grid.scale, claim.id, claim.digest, has_data and not _declared_before(store, grid, claim))
             for grid in grids
             for has_data in [any(cell.id in finished for cell in grid.cells())]
             for claim in grid.claims
         ]
     )
+
+
+def _declared_before(store: Store, grid: Grid, claim: Claim) -> bool:
+    """Say whether the same claim was seen before its data, at whichever scale."""
+    seen = (store.claim_seen(grid.name, scale, claim.id, claim.digest) for scale in ("quick", "full"))
+    return any(each is not None and not each[1] for each in seen)
 
 
 def missing_data(cells: Iterable[Cell], registry: Registry = REGISTRY) -> dict[str, str]:

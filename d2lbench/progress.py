@@ -52,6 +52,13 @@ class Progress:
             sys.stderr.write(self.line(grid) + "\n")
             sys.stderr.flush()
 
+    def tell(self, note: str) -> None:
+        """Write a line that a bar does not run through."""
+        if self._bar is not None:
+            self._bar.clear()
+        sys.stderr.write(f"d2lbench: {note}\n")
+        sys.stderr.flush()
+
     def line(self, grid: str) -> str:
         """Return where the run stands, in words."""
         spent = max(time.monotonic() - self._began, 1e-9)

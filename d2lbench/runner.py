@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from d2lbench.environment import environment, provenance
-from d2lbench.errors import StoreError
+from d2lbench.errors import StoreError, UsageError, shown
 from d2lbench.interrupts import Stop
 from d2lbench.planning import Work, halves, plan_works
 from d2lbench.progress import Progress
 from d2lbench.spec import Measurement, canonical_json
 from d2lbench.store import FINISHED, Run, Store, this_owner
-from d2lbench.workers import Finished, Pool
+from d2lbench.workers import Finished, Keeping, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 BEAT_SECONDS = 10.0
 #: How long it waits for a worker before it looks whether somebody wants it to stop, in seconds.
 LOOK_SECONDS = 0.2
+#: How long an interrupted run waits for the ends of epochs, in seconds.
+WIND_DOWN_SECONDS = 3.0
+#: How often a stack's training is kept at most, in seconds, where D2LBENCH_CHECKPOINT_SECONDS does not say.
+CHECKPOINT_SECONDS = 30.0
 #: How long it leaves stacks alone that another process holds, in seconds.
 REFUSED_SECONDS = 1.0
 
@@ -39,6 +45,7 @@ class Summary:
 
     planned: int = 0
     stored_before: int = 0
+    continued: int = 0  # stacks that went on from a checkpoint
     counts: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
 
@@ -66,9 +73,10 @@ class Runner:
     summary: Summary = field(default_factory=Summary)
 
     def __post_init__(self) -> None:
-        """Name the environment and the holder of the leases."""
+        """Name the environment and the holder of the leases, and read how often training is kept."""
         self._environment = environment(self.device).key
         self._owner = this_owner()
+        self._seconds = checkpoint_seconds()
         self._provenance: dict[str, Any] = {}
         self._running: dict[str, Work] = {}
         self._works: dict[str, Work] = {}
@@ -93,12 +101,13 @@ class Runner:
         if found.works:
             self._works = {work.stack.key: work for work in found.works}
             cells = sum(len(work.missing) for work in found.works)
+            self.store.discard_forgotten()
             with Progress(cells, quiet=self.quiet) as progress, Stop() as stop:
                 self._carry_out(progress, stop)
         return self.summary
 
     def _carry_out(self, progress: Progress, stop: Stop) -> None:
-        pool = Pool(min(self.jobs, len(self._works)), self.device, self.plugins)
+        pool = Pool(min(self.jobs, len(self._works)), self.device, self.plugins, self._keeping)
         try:
             while self._works or pool.busy:
                 self._feed(pool, progress)
@@ -107,6 +116,8 @@ class Runner:
                 for finished in pool.finished(timeout=LOOK_SECONDS):
                     self._settle(finished, progress)
                 if stop.asked:
+                    for finished in pool.wind_down(WIND_DOWN_SECONDS):
+                        self._settle(finished, progress)
                     raise KeyboardInterrupt
                 if time.monotonic() - self._beaten > BEAT_SECONDS:
                     self.store.beat(self._owner)
@@ -115,6 +126,9 @@ class Runner:
             pool.stop()
             with contextlib.suppress(StoreError):  # a lease that cannot be given back ends with this process
                 self.store.release(self._owner)
+
+    def _keeping(self, stack: Stack) -> Keeping:
+        return Keeping(self.store.checkpoint(self._environment, stack.key), self._seconds)
 
     def _feed(self, pool: Pool, progress: Progress) -> None:
         """Keep one stack waiting behind each worker, passing over what another process holds."""
@@ -129,6 +143,7 @@ class Runner:
             present = self.store.finished_of(self._environment, work.missing, work.stack.series)
             if present == work.missing:  # another process was faster
                 self.store.release(self._owner, key)
+                self.store.discard_checkpoint(self._environment, key)
                 self.summary.stored_before += len(present)
                 progress.advance(len(present), work.grid)
             else:
@@ -136,20 +151,27 @@ class Runner:
                 pool.submit(work.stack)
 
     def _settle(self, finished: Finished, progress: Progress) -> None:
-        """Store what became of a stack."""
+        """Store what became of a stack, and clear away what was kept of its training."""
         work = self._running.pop(finished.stack.key)
+        for note in finished.notes:
+            progress.tell(note)
+        if finished.end == "stopped":
+            return
         if len(work.stack) > 1 and (finished.end == "memory" or (finished.end == "failed" and _is_measured(work))):
             self._works = {part.stack.key: part for part in halves(work)} | self._works
             self.store.release(self._owner, work.stack.key)
+            self.store.discard_checkpoint(self._environment, work.stack.key)
             return
         cells = {cell.id: cell for cell in work.stack.cells if cell.id in work.missing}
         if finished.end == "trained":
+            self.summary.continued += finished.continued
             outcomes = (outcome for outcome in finished.outcomes if outcome.cell_id in cells)
             rows = [_finished_row(cells[outcome.cell_id], outcome, work.stack.series) for outcome in outcomes]
         else:
             status = "skipped" if finished.end == "data" else "failed"
             rows = [_row(cell, status, finished.reason) for cell in cells.values()]
         self._save(rows, work.stack)
+        self.store.discard_checkpoint(self._environment, work.stack.key)
         progress.advance(len(work.missing), work.grid)
 
     def _save(self, rows: Sequence[Run], stack: Stack | None = None) -> None:
@@ -158,6 +180,25 @@ class Runner:
         self.store.save(self._environment, stack.key if stack else "", rows, {**self._provenance, **width})
         for row in rows:
             self.summary.add(row.status, row.reason)
+
+
+def checkpoint_seconds() -> float:
+    """Return how often a stack's training is kept at most, in seconds: ``$D2LBENCH_CHECKPOINT_SECONDS``, else 30.
+
+    Raises
+    ------
+    UsageError
+        It is no number of seconds.
+    """
+    given = os.environ.get("D2LBENCH_CHECKPOINT_SECONDS", "") or str(CHECKPOINT_SECONDS)
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        problem = f"D2LBENCH_CHECKPOINT_SECONDS: given {shown(given)}; allowed: a number of seconds ≥ 0, inf for never"
+        raise UsageError(problem)
+    return seconds
 
 
 def _is_measured(work: Work) -> bool:

@@ -37,6 +37,8 @@ class Done:
         summary = self.summary
         before = f"{summary.planned:,} cells: {summary.stored_before:,} in the store already"
         lines = [f"{before}; trained now: {_told(summary)}"]
+        if summary.continued:
+            lines.append(f"stacks continued from checkpoints: {summary.continued:,}")
         lines += [f"  {cells:,} cells: {reason}" for reason, cells in sorted(summary.reasons.items())]
         if self.report is not None:
             lines += [] if self.redrawn else ["nothing new, report unchanged"]
@@ -49,6 +51,7 @@ class Done:
             "planned": self.summary.planned,
             "stored_before": self.summary.stored_before,
             "trained": self.summary.counts,
+            "continued": self.summary.continued,
             "reasons": self.summary.reasons,
             "report": str(self.report) if self.report else None,
             "redrawn": self.redrawn,

@@ -13,7 +13,7 @@ import warnings
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,8 +21,9 @@ from d2lbench.errors import DataError
 from d2lbench.interrupts import deaf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from d2lbench.engine.checkpoint import Checkpoint
     from d2lbench.engine.outcome import Outcome
     from d2lbench.engine.plan import Stack
 
@@ -30,8 +31,18 @@ if TYPE_CHECKING:
 PULSE_SECONDS = 1.0
 #: A worker that has shown no sign of life for this long, in seconds, is ended; a swapping machine stays below it.
 HUNG_SECONDS = 120.0
+#: The file in the workers' folder that says that the run is being interrupted.
+STOP = "stop"
 #: How torch's allocators say that memory ran out where they raise no error of its own.
 _MEMORY_WORDS = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where a stack's checkpoint lies and how often it is written at most, in seconds."""
+
+    path: Path
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -40,8 +51,10 @@ class Finished:
 
     stack: Stack
     outcomes: tuple[Outcome, ...] = ()
-    end: Literal["trained", "memory", "data", "failed", "died"] = "trained"
+    end: Literal["trained", "memory", "data", "failed", "died", "stopped"] = "trained"
     reason: str = ""
+    continued: bool = False  # from a checkpoint
+    notes: tuple[str, ...] = ()  # what went wrong with the checkpoint
 
 
 def _prepare(driver: int, folder: Path, plugins: tuple[Path, ...]) -> None:
@@ -70,14 +83,29 @@ def _show_life(driver: int, pulse: Path) -> None:
     os._exit(1)
 
 
-def _work(stack: Stack, device: str, folder: Path) -> Finished:
+def _work(stack: Stack, device: str, folder: Path, keeping: Keeping | None) -> Finished:
+    from d2lbench.engine.checkpoint import Checkpoint, identity
+
+    stop = folder / STOP
+    if stop.exists():
+        return Finished(stack, end="stopped")
+    _begun(folder, stack).touch()
+    if keeping is None:
+        return _trained(stack, device)
+    kept = Checkpoint(keeping.path, identity(stack, device), keeping.seconds, stop)
+    return replace(_trained(stack, device, kept), continued=kept.continued, notes=tuple(kept.notes))
+
+
+def _trained(stack: Stack, device: str, kept: Checkpoint | None = None) -> Finished:
     import torch
 
+    from d2lbench.engine.checkpoint import CutOffError
     from d2lbench.engine.train import train
 
     try:
-        _begun(folder, stack).touch()
-        return Finished(stack, tuple(train(stack, device=device)))
+        return Finished(stack, tuple(train(stack, device=device, checkpoint=kept)))
+    except CutOffError:
+        return Finished(stack, end="stopped")
     except DataError as error:
         return Finished(stack, end="data", reason=str(error))
     except (MemoryError, torch.OutOfMemoryError):
@@ -110,6 +138,7 @@ class Pool:
     jobs: int
     device: str
     plugins: tuple[Path, ...] = ()
+    keeping: Callable[[Stack], Keeping] | None = None
     patience: float = HUNG_SECONDS
     _executor: Any = None
     _folder: tempfile.TemporaryDirectory[str] | None = None
@@ -117,6 +146,7 @@ class Pool:
     _queued: deque[Stack] = field(default_factory=deque)
     _suspects: deque[Stack] = field(default_factory=deque)
     _alone: bool = False
+    _ending: bool = False
     _seen: dict[int, tuple[float, float]] = field(default_factory=dict)
 
     def submit(self, stack: Stack) -> None:
@@ -165,6 +195,8 @@ class Pool:
 
     def _send(self) -> None:
         """Hand stacks to the workers: suspects one at a time, else all that are queued."""
+        if self._ending:
+            return
         if not self._pending:
             self._alone = bool(self._suspects)
         if self._alone:
@@ -176,9 +208,10 @@ class Pool:
 
     def _hand_over(self, stack: Stack) -> None:
         folder = self._start() if self._folder is None else Path(self._folder.name)
+        keeping = self.keeping(stack) if self.keeping else None
         try:
             with deaf():
-                future: Future[Finished] = self._executor.submit(_work, stack, self.device, folder)
+                future: Future[Finished] = self._executor.submit(_work, stack, self.device, folder, keeping)
         except BrokenProcessPool as error:  # a worker died while idle
             future = Future()
             future.set_exception(error)
@@ -199,6 +232,15 @@ class Pool:
         for child in multiprocessing.active_children():
             if child.pid in hung:
                 os.kill(child.pid, signal.SIGKILL)
+
+    def wind_down(self, seconds: float) -> Iterator[Finished]:
+        """Ask the workers to stop at the end of their epochs; yield what finishes within that many seconds."""
+        self._ending = True
+        if self._folder is not None:
+            (Path(self._folder.name) / STOP).touch()
+        end = time.monotonic() + seconds
+        while self._pending and (left := end - time.monotonic()) > 0:
+            yield from self.finished(timeout=left)
 
     def stop(self) -> None:
         """End the workers at once and forget what was queued."""

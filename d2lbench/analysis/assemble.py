@@ -108,4 +108,5 @@ def _untested(grid: Grid) -> list[tuple[str, str]]:
             reasons.append((claim.id, f"asked at the scale {' and '.join(claim.scales)} only"))
         elif not claim.runnable:
             reasons.append((claim.id, "needs measured kernels"))
+    reasons.extend((f"{each.id}: {each.says}", each.reason) for each in grid.untested)
     return reasons

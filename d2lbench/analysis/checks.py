@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from d2lbench.analysis.headlines import headline_of, interval
 from d2lbench.analysis.model import CheckView
 from d2lbench.analysis.statistics import sign_flip_p
-from d2lbench.analysis.tables import HEADLINE, interval
 from d2lbench.spec import Component
 
 if TYPE_CHECKING:
+    from d2lbench.analysis.headlines import Headline
+    from d2lbench.analysis.model import Interval
     from d2lbench.analysis.results import Results
     from d2lbench.grid.model import Arm
 
@@ -36,26 +39,31 @@ def _baseline(results: Results) -> Arm:
     return plain[0] if plain else next(arm for arm in results.grid.arms if arm.is_baseline)
 
 
-def _differences(results: Results, arm: Arm, metric: Component) -> list[float]:
+def _differences(results: Results, arm: Arm, headline: Headline) -> list[float]:
     baseline, found = _baseline(results), []
     for seed in results.grid.seeds:
-        value = results.read(arm.default(seed), metric)
-        other = results.read(baseline.default(seed), metric)
-        if value is not None and other is not None:
-            found.append(float(value - other))
+        pair = [results.read(each.default(seed), headline.metric("test")) for each in (arm, baseline)]
+        if all(value is not None and math.isfinite(value) for value in pair):
+            found.append(headline.scaled(float(pair[0])) - headline.scaled(float(pair[1])))
     return found
+
+
+def _in_words(found: Interval, headline: Headline) -> str:
+    if headline.as_ratio:
+        factors = [math.exp(value) for value in (found.mean, found.low, found.high)]
+        return f"test loss is {factors[0]:.3g} times as large [{factors[1]:.3g}, {factors[2]:.3g}]"
+    points = [100 * value for value in (found.mean, found.low, found.high)]
+    return f"test accuracy differs by {points[0]:+.2f} points [{points[1]:+.2f}, {points[2]:+.2f}]"
 
 
 def _same(results: Results, arm: Arm) -> CheckView:
     says = "The baseline against itself with other draws of start, order and noise: no difference should be found."
-    differences = _differences(results, arm, HEADLINE)
+    headline = headline_of(results.grid)
+    differences = _differences(results, arm, headline)
     if len(differences) < 2:  # noqa: PLR2004  (one pair has no spread)
         return CheckView("A/A", says, None, "not run")
     found, p = interval(differences), sign_flip_p(differences).p
-    detail = (
-        f"test accuracy differs by {100 * found.mean:+.2f} points [{100 * found.low:+.2f}, {100 * found.high:+.2f}], "
-        f"p = {p:.3f}, n = {found.n}"
-    )
+    detail = f"{_in_words(found, headline)}, p = {p:.3f}, n = {found.n}"
     return CheckView("A/A", says, p >= LEVEL, detail, tuple(differences))
 
 

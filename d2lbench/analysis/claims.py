@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from d2lbench.analysis.headlines import unit_of
 from d2lbench.analysis.model import ClaimView, PartView, SeedRow
 from d2lbench.analysis.results import decisive_seeds
 from d2lbench.analysis.settling import notes, on_such_data, settled
 from d2lbench.analysis.sides import Reducer, SideValue
 from d2lbench.analysis.statistics import Evidence, Judgement, judge_family, paired_correlation
 from d2lbench.analysis.statistics import Part as Pair
-from d2lbench.grid.measures import metric_entry
 from d2lbench.grid.statement import Side
-from d2lbench.registry import REGISTRY
 
 if TYPE_CHECKING:
     from d2lbench.analysis.results import Results
@@ -196,16 +195,10 @@ def _view(grid: Grid, claim: Claim, judgement: Judgement, compared: list[_Compar
 def _found_and_stated(
     claim: Claim, judgement: Judgement, compared: list[_Compared]
 ) -> tuple[float | None, float | None]:
-    """Return the number itself, and the one stated: of an identity or a count where it is farthest off.
-
-    Of a demonstration's first side the mean over seeds; what it is compared with is no prediction of its size.
-    """
-    if claim.in_family or judgement.word == "not run":
+    """Return the number itself and the one stated, of an identity or a count, where they are farthest apart."""
+    if claim.kind not in {"identity", "count"} or judgement.word == "not run":
         return None, None
     told = math.exp if claim.parts[0].as_ == "ratio" else float
-    if claim.kind == "demonstration":
-        values = [row.first for row in compared[0].view.seeds]
-        return told(math.fsum(values) / len(values)), None
     rows = ((abs(row.difference) - one.pair.margin, row) for one in compared for row in one.view.seeds)
     farthest = max(rows, key=lambda pair: pair[0])[1]
     return told(farthest.first), told(farthest.second)
@@ -225,6 +218,11 @@ def _metric_in_words(part: Part) -> str:
 
 def _unit(part: Part) -> str:
     units = {"window": "rungs", "rank_correlation": "τ"}
-    unit = units.get(part.statistic.name, metric_entry(REGISTRY, part.metric).trait("unit", ""))
+    configs = [arm.config for one in part.comparisons for side in one.sides for arm in side.arms]
+    unit = units.get(part.statistic.name, unit_of(part.metric, configs))
     axis = part.over.rpartition(".")[2]
-    return f"{unit} per {'layer' if axis == 'depth' else axis}" if part.statistic.name == "slope" else str(unit)
+    return (
+        f"{unit} per {'layer' if axis == 'depth' else axis}"
+        if part.statistic.name in {"slope", "late_slope"}
+        else str(unit)
+    )

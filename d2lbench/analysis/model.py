@@ -47,8 +47,9 @@ class ArmTable:
     unit: str
     train_metric: str
     rows: tuple[ArmRow, ...]
-    trivial_label: str  # "majority class", or ""
+    trivial_label: str  # "majority class", "best constant", or ""
     trivial: float
+    as_ratio: bool = False  # arms differ in logarithms, and means are geometric
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class HeatMap:
     values: tuple[tuple[float, ...], ...]
     metric: str
     unit: str = ""  # "share": values in percent
+    log: bool = False  # colours follow the logarithm
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,25 @@
-"""What a grid's figures show: learning curves, rate ladders, heat maps, gradient norms over depth."""
+"""What a grid's figures show: learning curves, rate ladders, tuning budgets, gradient norms over depth."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d2lbench.analysis.model import Curve, FigureGroup, HeatMap, Panel
+from d2lbench.analysis.headlines import headline_of, interval
+from d2lbench.analysis.heat_maps import heat_maps
+from d2lbench.analysis.model import Curve, FigureGroup, Interval, Panel
 from d2lbench.analysis.statistics import expected_best_of
-from d2lbench.analysis.tables import HEADLINE, change_label, context_label, interval, trained, trivial_accuracy
+from d2lbench.analysis.tables import change_label, context_label, trained, trivial
 from d2lbench.spec import Component, Config
 
 if TYPE_CHECKING:
+    from d2lbench.analysis.headlines import Headline
     from d2lbench.analysis.results import Results
     from d2lbench.grid.model import Arm, Setting
-
-_VALIDATION = Component("metric", "validation_accuracy", (("at", "last"),))
-_BAND = "Lines are means over seeds, bands their 95 % Student t intervals."
 
 
 def figure_groups(results: Results) -> tuple[FigureGroup, ...]:
@@ -41,9 +41,21 @@ def _sharing_y(panels: Sequence[Panel]) -> tuple[Panel, ...]:
     return tuple(replace(panel, y_range=(min(means), max(means)) if means else None) for panel in panels)
 
 
-def _curve(label: str, x: Sequence[float], columns: Sequence[Sequence[float | None]], *, is_baseline: bool) -> Curve:
+def _band(headline: Headline) -> str:
+    logs = " of the logarithms" if headline.as_ratio else ""
+    return f"Lines are {headline.mean} over seeds, bands their 95 % Student t intervals{logs}."
+
+
+def _curve(
+    label: str,
+    x: Sequence[float],
+    columns: Sequence[Sequence[float | None]],
+    *,
+    is_baseline: bool,
+    average: Callable[[Sequence[float | None]], Interval] = interval,
+) -> Curve:
     """Return a curve from the values (k points, each over seeds)."""
-    found = [interval(column) for column in columns]
+    found = [average(column) for column in columns]
     return Curve(
         label,
         tuple(float(position) for position in x),
@@ -58,7 +70,8 @@ def _curve(label: str, x: Sequence[float], columns: Sequence[Sequence[float | No
 
 
 def learning_curves(results: Results) -> FigureGroup | None:
-    """Return test accuracy over epochs, a panel for each context; tuned arms at their picks."""
+    """Return the headline metric over epochs, a panel for each context; tuned arms at their picks."""
+    headline = headline_of(results.grid)
     panels = []
     for context, arms in _by_context(trained(results.grid)).items():
         curves = [curve for arm in arms if (curve := _learning_curve(results, arm)) is not None]
@@ -67,15 +80,16 @@ def learning_curves(results: Results) -> FigureGroup | None:
                 Panel(
                     context_label(context) or results.grid.title,
                     "epoch",
-                    "test accuracy",
+                    f"test {headline.word}",
                     tuple(curves),
-                    reference=trivial_accuracy(results, arms),
-                    reference_label="majority class",
-                    y_unit="share",
+                    y_log=headline.as_ratio,
+                    reference=trivial(results, arms),
+                    reference_label=headline.trivial_label,
+                    y_unit=headline.unit,
                 )
             )
     tuned = " Tuned arms are shown at the rung that each seed picked." if _is_tuned(results) else ""
-    caption = f"Test accuracy over training. {_BAND}{tuned}"
+    caption = f"Test {headline.word} over training. {_band(headline)}{tuned}"
     return FigureGroup("learning-curves", caption, _sharing_y(panels)) if panels else None
 
 
@@ -84,25 +98,27 @@ def _is_tuned(results: Results) -> bool:
 
 
 def _learning_curve(results: Results, arm: Arm) -> Curve | None:
+    headline = headline_of(results.grid)
+    every = headline.metric("test", at="each")
     rows: list[tuple[Any, Any]] = []
     for seed in results.grid.seeds:
         cell, _ = results.cell(arm, seed, "tuned", results.grid.table_select)
-        record = None if cell is None else results.record(cell)
-        if record is not None:
-            x, y = record.curve("test_accuracy")
-            rows.append((x, np.where(np.isfinite(y), y, record.chance)))
+        if cell is not None and results.record(cell) is not None:
+            rows.append((results.positions(cell, every), np.atleast_1d(results.read(cell, every))))
     if not rows:
         return None
     x = max((row[0] for row in rows), key=len)
     columns = [[float(y[k]) for _, y in rows if len(y) > k] for k in range(len(x))]
-    return _curve(change_label(results.grid, arm), [float(epoch) for epoch in x], columns, is_baseline=arm.is_baseline)
+    epochs, label = [float(epoch) for epoch in x], change_label(results.grid, arm)
+    return _curve(label, epochs, columns, is_baseline=arm.is_baseline, average=headline.average)
 
 
 # --------------------------------------------------------------------------------------------------------- ladders
 
 
 def ladders(results: Results) -> FigureGroup | None:
-    """Return validation accuracy over the rungs of one tuned key, a panel for each context."""
+    """Return the headline metric on validation data over the rungs of one tuned key, a panel for each context."""
+    headline = headline_of(results.grid)
     panels = []
     for context, arms in _by_context([arm for arm in trained(results.grid) if len(arm.tuned_keys) == 1]).items():
         by_key: dict[str, list[Curve]] = {}
@@ -115,15 +131,16 @@ def ladders(results: Results) -> FigureGroup | None:
             panel = Panel(
                 context_label(context) or results.grid.title,
                 f"{key} (leftmost: 0)" if from_zero else key,
-                "validation accuracy",
+                f"validation {headline.word}",
                 tuple(curves),
                 x_log=min(positions) > 0,
-                y_unit="share",
+                y_log=headline.as_ratio,
+                y_unit=headline.unit,
             )
             panels.append(panel)
     caption = (
-        f"What tuning saw: validation accuracy at the end of training over the ladder. {_BAND} Diverged runs count "
-        "at chance."
+        f"What tuning saw: validation {headline.word} at the end of training over the ladder. {_band(headline)} "
+        f"Diverged runs count at {headline.when_diverged}."
     )
     return FigureGroup("ladders", caption, _sharing_y(panels)) if panels else None
 
@@ -142,102 +159,41 @@ def _ladder(results: Results, arm: Arm) -> Curve:
     x = [float(k) if position is None else position for k, position in enumerate(positions)]
     order = sorted(range(len(x)), key=x.__getitem__)
     x = _with_zero_on_a_log_axis(x)
-    columns = [[results.read(arm.trials(seed)[k], _VALIDATION) for seed in results.grid.seeds] for k in order]
-    return _curve(change_label(results.grid, arm), sorted(x), columns, is_baseline=arm.is_baseline)
+    headline = headline_of(results.grid)
+    metric = headline.metric("validation")
+    columns = [[results.read(arm.trials(seed)[k], metric) for seed in results.grid.seeds] for k in order]
+    label = change_label(results.grid, arm)
+    return _curve(label, sorted(x), columns, is_baseline=arm.is_baseline, average=headline.average)
 
 
 def budgets(results: Results) -> FigureGroup | None:
     """Return what a smaller tuning budget would have found: the expected best of k rungs, drawn at random."""
+    headline = headline_of(results.grid)
     panels = []
     for context, arms in _by_context([arm for arm in trained(results.grid) if len(arm.rungs) > 1]).items():
         curves = tuple(_budget(results, arm) for arm in arms)
-        title = context_label(context) or results.grid.title
-        panels.append(Panel(title, "rungs tried, k", "validation accuracy", curves, y_unit="share"))
+        title, y_label = context_label(context) or results.grid.title, f"validation {headline.word}"
+        unit, as_ratio = headline.unit, headline.as_ratio
+        panels.append(Panel(title, "rungs tried, k", y_label, curves, y_log=as_ratio, y_unit=unit))
     caption = (
-        "What a smaller budget would have found: the expected best validation accuracy of k rungs of the ladder, drawn "
-        f"at random without replacement. {_BAND}"
+        f"What a smaller budget would have found: the expected best validation {headline.word} of k rungs of the "
+        f"ladder, drawn at random without replacement. {_band(headline)}"
     )
     return FigureGroup("budgets", caption, _sharing_y(panels)) if panels else None
 
 
 def _budget(results: Results, arm: Arm) -> Curve:
+    headline = headline_of(results.grid)
+    metric, sign = headline.metric("validation"), headline.sign
     tries = range(1, len(arm.rungs) + 1)
     columns: list[list[float | None]] = [[] for _ in tries]
     for seed in results.grid.seeds:
-        values = [results.read(cell, _VALIDATION) for cell in arm.trials(seed)]
+        values = [results.read(cell, metric) for cell in arm.trials(seed)]
         if all(value is not None and math.isfinite(value) for value in values):
             for k in tries:
-                columns[k - 1].append(expected_best_of(values, k))
-    return _curve(change_label(results.grid, arm), list(tries), columns, is_baseline=arm.is_baseline)
-
-
-# ------------------------------------------------------------------------------------------------------- heat maps
-
-
-def heat_maps(results: Results) -> FigureGroup | None:
-    """Return mean test accuracy where two things vary: a context's axis and the change, or the change and the rung."""
-    maps = tuple(_context_maps(results)) or tuple(_rung_maps(results))
-    caption = "Mean accuracy over seeds where two things vary; every cell carries its number."
-    return FigureGroup("heat-maps", caption, maps=maps) if maps else None
-
-
-def _context_maps(results: Results) -> Iterator[HeatMap]:
-    """Yield a map of change over one axis of the contexts, for each point of the other axes."""
-    arms = trained(results.grid)
-    axis = _longest_axis(arms)
-    if axis is None:
-        return
-    groups: dict[str, list[Arm]] = {}
-    for arm in arms:
-        rest = [setting for setting in arm.context if setting.path != axis]
-        groups.setdefault(context_label(rest), []).append(arm)
-    for title, members in groups.items():
-        columns = list(dict.fromkeys(_on(arm, axis) for arm in members))
-        rows = list(dict.fromkeys(change_label(results.grid, arm) for arm in members))
-        if min(len(columns), len(rows)) > 1:
-            cells = {(change_label(results.grid, arm), _on(arm, axis)): _headline(results, arm) for arm in members}
-            values = tuple(tuple(cells.get((row, column), math.nan) for column in columns) for row in rows)
-            yield HeatMap(title, "change", axis, tuple(rows), tuple(columns), values, "test accuracy", unit="share")
-
-
-def _longest_axis(arms: Sequence[Arm]) -> str | None:
-    values: dict[str, set[str]] = {}
-    for arm in arms:
-        for setting in arm.context:
-            values.setdefault(setting.path, set()).add(setting.label)
-    several = [path for path, labels in values.items() if len(labels) > 1]
-    return max(several, key=lambda path: len(values[path]), default=None)
-
-
-def _on(arm: Arm, axis: str) -> str:
-    return next((setting.label for setting in arm.context if setting.path == axis), "")
-
-
-def _headline(results: Results, arm: Arm) -> float:
-    readings = [results.reading(arm, seed, HEADLINE, "tuned", results.grid.table_select) for seed in results.grid.seeds]
-    return interval([None if reading is None else reading.value for reading in readings]).mean
-
-
-def _rung_maps(results: Results) -> Iterator[HeatMap]:
-    """Yield a map of change over rung for each ladder that at least two arms share."""
-    by_ladder: dict[tuple[str, ...], list[Arm]] = {}
-    for arm in trained(results.grid):
-        if arm.rungs and not arm.rungs[0].is_drawn:
-            labels = tuple(", ".join(setting.label for setting in rung.settings) for rung in arm.rungs)
-            by_ladder.setdefault((*arm.tuned_keys, *labels), []).append(arm)
-    for arms in (arms for arms in by_ladder.values() if len(arms) > 1):
-        columns = tuple(", ".join(setting.label for setting in rung.settings) for rung in arms[0].rungs)
-        values = tuple(_ladder_means(results, arm) for arm in arms)
-        rows = tuple(change_label(results.grid, arm) for arm in arms)
-        axis = ", ".join(arms[0].tuned_keys)
-        yield HeatMap(results.grid.title, "change", axis, rows, columns, values, "validation accuracy", unit="share")
-
-
-def _ladder_means(results: Results, arm: Arm) -> tuple[float, ...]:
-    seeds = results.grid.seeds
-    return tuple(
-        interval([results.read(arm.trials(seed)[k], _VALIDATION) for seed in seeds]).mean for k in range(len(arm.rungs))
-    )
+                columns[k - 1].append(sign * expected_best_of([sign * value for value in values], k))
+    label = change_label(results.grid, arm)
+    return _curve(label, list(tries), columns, is_baseline=arm.is_baseline, average=headline.average)
 
 
 # -------------------------------------------------------------------------------------------------- gradient norms

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from d2lbench.analysis.headlines import unit_of
 from d2lbench.analysis.model import PublishedView
 from d2lbench.analysis.results import decisive_seeds
 from d2lbench.analysis.statistics import Interval, prediction_interval
 from d2lbench.analysis.tables import change_label, context_label
 from d2lbench.grid.measures import metric_entry
+from d2lbench.spec import Config
 
 if TYPE_CHECKING:
     from d2lbench.analysis.results import Reading, Results
@@ -44,7 +46,7 @@ def _view(results: Results, entry: Published) -> PublishedView:
         source=entry.source,
         scale=grid.scale,
         metric=entry.metric.label(),
-        unit=str(metric_entry(results.registry, entry.metric).trait("unit", "")),
+        unit=unit_of(entry.metric, [entry.arm.config]),
         arm=" · ".join(filter(None, (context_label(entry.arm.context), change_label(grid, entry.arm)))),
         values=values,
         mean=math.fsum(values) / len(values) if values else math.nan,
@@ -53,7 +55,7 @@ def _view(results: Results, entry: Published) -> PublishedView:
         published=tuple((value, _inside(value, known)) for value in entry.values),
         approximate=entry.approximate,
         differs=entry.differs,
-        notes=tuple(_notes(readings, known, len(grid.declared_seeds))),
+        notes=(*_notes(readings, known, len(grid.declared_seeds)), *_censored(results, entry, values)),
     )
 
 
@@ -76,3 +78,12 @@ def _notes(readings: list[Reading], interval: Interval | None, declared: int) ->
     if interval is not None and interval.low == interval.high:
         notes.append("all seeds agree, so the interval is a point")
     return notes
+
+
+def _censored(results: Results, entry: Published, values: tuple[float, ...]) -> list[str]:
+    """Return how many runs never got to what the metric waits for."""
+    config = entry.arm.config
+    if not isinstance(config, Config) or not metric_entry(results.registry, entry.metric).trait("censored"):
+        return []
+    late = sum(value > config.epochs for value in values)
+    return [f"{late} of {len(values)} runs never got there: counted as budget + 1"] if late else []

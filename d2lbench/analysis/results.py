@@ -125,10 +125,21 @@ class Results:
         if record is None or not isinstance(cell.config, Config):
             return True
         if select.name.endswith("_accuracy"):
-            sizes = self.registry.get("dataset", cell.config.dataset.name).trait("sizes", {})
-            n = sizes.get(select.name.partition("_")[0], math.inf)
+            n = self._examples(cell.config.dataset, select.name.partition("_")[0])
             return value > record.chance + LUCK * math.sqrt(record.chance * (1 - record.chance) / n)
         return not select.name.endswith("_loss") or value < (1 - SCARCELY) * record.constant_loss
+
+    def _examples(self, dataset: Component, split: str) -> float:
+        """Return how many examples a split has; infinite where the dataset does not say."""
+        sizes = self.registry.get("dataset", dataset.name).trait("sizes", {})
+        most = sizes.get("train", math.inf)
+        train, folds = dataset.get("train_size") or most, dataset.get("folds") or 0
+        if split == "train":
+            return float(train - (train // folds if folds else 0))
+        if split == "validation" and folds:
+            return float(train // folds)
+        own = dataset.get(split)
+        return float(sizes.get(split, math.inf) if own is None else own)
 
     def on_the_edge(self, arm: Arm, seed: int, select: Component | None) -> bool:
         """Say whether an arm's pick lies at an end of its ladder, so that a longer ladder might hold a better one.

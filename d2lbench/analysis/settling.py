@@ -85,12 +85,15 @@ def _budget(side: Side) -> int:
 def on_such_data(results: Results, part: Part, comparison: Comparison) -> tuple[float, float] | None:
     """Return the 95 % interval of a test accuracy difference over seeds and test examples, by crossed bootstrap.
 
-    None unless every seed is judged on the same test examples (Fashion-MNIST; digits draw their split by seed).
+    None unless every seed is judged on the same test examples (those of published files; digits draw their split by
+    seed, and synthetic data all their examples).
     """
     if part.metric.name != "test_accuracy" or part.along or not isinstance(comparison.second, Side):
         return None
     config = comparison.first.arm.config
-    if not isinstance(config, Config) or config.dataset.name != "fashion-mnist":
+    if not isinstance(config, Config) or results.registry.get("dataset", config.dataset.name).trait(
+        "embedded", default=True
+    ):
         return None
     first = _hits(results, part, comparison.first)
     second = _hits(results, part, comparison.second)

@@ -8,28 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from d2lbench.analysis.model import ArmRow, ArmTable, Interval
-from d2lbench.analysis.statistics import paired_correlation, t_interval
+from d2lbench.analysis.headlines import headline_of, interval
+from d2lbench.analysis.model import ArmRow, ArmTable
+from d2lbench.analysis.statistics import paired_correlation
 from d2lbench.spec import Component, Config, spelled
 
 if TYPE_CHECKING:
     from d2lbench.analysis.results import Results
     from d2lbench.catalogue.metrics import Record
     from d2lbench.grid.model import Arm, Grid, Setting
-
-HEADLINE = Component("metric", "test_accuracy", (("at", "last"),))
-TRAINING = Component("metric", "train_accuracy", (("at", "last"),))
-
-
-def interval(values: Iterable[float | None]) -> Interval:
-    """Return the mean of the values that are known with its 95 % t interval; NaN ends below two of them."""
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    if not known:
-        return Interval(math.nan, math.nan, math.nan, 0)
-    if len(known) == 1:
-        return Interval(known[0], math.nan, math.nan, 1)
-    found = t_interval(known)
-    return Interval(found.estimate, found.low, found.high, len(known))
 
 
 def context_label(context: Sequence[Setting]) -> str:
@@ -72,24 +59,27 @@ def arm_table(results: Results) -> ArmTable | None:
     if not arms:
         return None
     baselines = {arm.context: arm for arm in arms if arm.is_baseline}
+    headline = headline_of(results.grid)
     return ArmTable(
-        metric="test accuracy, last epoch",
-        unit="share",
-        train_metric="training accuracy, last epoch",
+        metric=f"test {headline.word}, last epoch",
+        unit=headline.unit,
+        train_metric=f"training {headline.word}, last epoch",
         rows=tuple(_row(results, arm, baselines.get(arm.context)) for arm in arms),
         trivial_label=_trivial_label(results, arms),
-        trivial=trivial_accuracy(results, arms),
+        trivial=trivial(results, arms),
+        as_ratio=headline.as_ratio,
     )
 
 
 def _row(results: Results, arm: Arm, baseline: Arm | None) -> ArmRow:
-    values, training = _values(results, arm, HEADLINE), _values(results, arm, TRAINING)
+    headline = headline_of(results.grid)
+    values, training = (_values(results, arm, headline.metric(split)) for split in ("test", "train"))
     differences, correlation = None, None
     if baseline is not None and arm is not baseline:
         pairs = [
-            (value, other)
-            for value, other in zip(values, _values(results, baseline, HEADLINE), strict=True)
-            if value is not None and other is not None
+            (headline.scaled(value), headline.scaled(other))
+            for value, other in zip(values, _values(results, baseline, headline.metric("test")), strict=True)
+            if value is not None and other is not None and math.isfinite(value) and math.isfinite(other)
         ]
         differences = interval([value - other for value, other in pairs])
         correlation = paired_correlation(*zip(*pairs, strict=True)) if len(pairs) > 1 else None
@@ -98,8 +88,8 @@ def _row(results: Results, arm: Arm, baseline: Arm | None) -> ArmRow:
         label=change_label(results.grid, arm),
         is_baseline=arm.is_baseline,
         tuned=results.picks_in_words(arm, results.grid.table_select),
-        metric=interval(values),
-        train=interval(training),
+        metric=headline.average(values),
+        train=headline.average(training),
         against_baseline=differences,
         correlation=correlation,
         **_states(results, arm),
@@ -121,15 +111,19 @@ def _states(results: Results, arm: Arm) -> dict[str, int]:
     return states
 
 
-def trivial_accuracy(results: Results, arms: Sequence[Arm]) -> float:
-    """Return the mean accuracy of answering with the training split's largest class."""
-    return _mean(record.chance for record in _first_arm(results, arms))
+def trivial(results: Results, arms: Sequence[Arm]) -> float:
+    """Return what the predictor that never looks at the input gets on the test split, averaged as the arms are."""
+    headline = headline_of(results.grid)
+    return headline.average(headline.trivial(record) for record in _first_arm(results, arms)).mean
 
 
 def _trivial_label(results: Results, arms: Sequence[Arm]) -> str:
     """Name the predictors that never look at the input, with the loss of answering with the class frequencies."""
+    label = headline_of(results.grid).trivial_label
     loss = _mean(record.constant_loss for record in _first_arm(results, arms))
-    return f"majority class (class frequencies: test loss {loss:.3f})" if math.isfinite(loss) else "majority class"
+    if headline_of(results.grid).as_ratio or not math.isfinite(loss):
+        return label
+    return f"{label} (class frequencies: test loss {loss:.3f})"
 
 
 def _first_arm(results: Results, arms: Sequence[Arm]) -> list[Record]:

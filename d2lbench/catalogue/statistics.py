@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from d2lbench.registry import register
 
@@ -34,6 +34,16 @@ def slope(values: Vector, positions: Vector, /) -> float:
     """The least-squares slope over the axis, in the metric's unit per unit of the axis."""
     centred = positions - positions.mean()
     return float(centred @ (values - values.mean()) / (centred @ centred))
+
+
+@register("statistic", "late_slope", numeric=True, linear=True, own_unit=True)
+def late_slope(values: Vector, positions: Vector, /, *, share: Annotated[float, Gt(0), Le(1)] = 0.5) -> float:
+    """The least-squares slope over the last ``share`` of the axis, in the metric's unit per unit of the axis."""
+    first = positions[-1] - share * (positions[-1] - positions[0])
+    late = positions >= first - 1e-9
+    if late.sum() < 2:  # noqa: PLR2004  (a line needs two points)
+        return math.nan
+    return slope(values[late], positions[late])
 
 
 @register("statistic", "spread")
@@ -119,3 +129,14 @@ def fold_mean(values: Vector, positions: Vector, /) -> float:
     """The mean over the folds of a K-fold split: the axis is ``dataset.fold``."""
     del positions
     return float(values.mean())
+
+
+@register("statistic", "fold_gain")
+def fold_gain(values: Vector, positions: Vector, /) -> float:
+    """How much nearer to zero the mean of an error over the folds is than the first fold's alone; of sizes.
+
+    The axis is ``dataset.fold``. Positive where all folds together estimate better than one part held out. As folds
+    are alike it cannot be negative on average (Jensen); how large it is, the data say.
+    """
+    del positions
+    return float(abs(values[0]) - abs(values.mean()))

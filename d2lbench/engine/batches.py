@@ -130,12 +130,12 @@ class Uniforms:
         self._scales = (1 / (1 - p)).to(device)
         self._generators: dict[int, list[torch.Generator]] = {}
 
-    def begin(self, epoch: int, dtype: torch.dtype) -> None:
-        """Start the epoch's draws."""
+    def begin(self, epoch: int, dtype: torch.dtype, *, purpose: str = "dropout") -> None:
+        """Start the epoch's draws; those of another purpose than training are others."""
         self._dtype = dtype
         self._generators = {
             layer.index: [
-                generator(seed, replica, "dropout", layer.index, epoch, device=self._device)
+                generator(seed, replica, purpose, layer.index, epoch, device=self._device)
                 for seed, replica in self._streams.keys
             ]
             for layer in self._layers

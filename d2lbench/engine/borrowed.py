@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -40,6 +40,14 @@ class Borrowed:
     def rebuild(self) -> None:
         """Build the optimizer anew: its state is lost."""
         self._torch = self._optimizer.make(list(self._parameters.leaves.values()))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the next steps depend on, as torch tells it."""
+        return self._torch.state_dict()
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Take over a snapshot."""
+        self._torch.load_state_dict(snapshot)
 
     def begin(self, rates: torch.Tensor) -> None:
         """Take over an epoch's rates, (T, 1)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 #: Series that are recorded every epoch; all others of training are evaluations, at ``eval_every``.
 EVERY_EPOCH = frozenset({"batch_loss", "learning_rate", "step_oscillation"})
 #: Series that are recorded before the first step and at the last epoch.
-PROBES = ("gradient_norm", "activation_variance", "weight_norm", "weight_change", "sparsity", "hidden_spread")
+PROBES = ("gradient_norm", "activation_variance", "weight_norm", "sparsity", "hidden_spread")
+#: Series that are recorded at the last epoch only.
+AT_THE_END = frozenset({"weight_change", "stopped", "doubt_auroc"})
+
+#: What a journal holds beside the series.
+_WRITTEN = ("_diverged", "_diverged_epoch", "_reasons", "_last_finite", "_constants", "_correctness", "_weights")
 
 
 class Journal:
@@ -99,6 +104,18 @@ class Journal:
                 self._diverged[row], self._diverged_epoch[row] = step, epoch
                 self._reasons[row] = f"{what} at step {step} (epoch {epoch})"
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return everything that was written down; a series as its epochs and their vectors, (epochs, M)."""
+        values = {name: (list(series), np.stack(list(series.values()))) for name, series in self._values.items()}
+        return {"_values": values, **{name: getattr(self, name) for name in _WRITTEN}}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Take over a snapshot."""
+        series = snapshot["_values"].items()
+        self._values = {name: dict(zip(epochs, vectors, strict=True)) for name, (epochs, vectors) in series}
+        for name in _WRITTEN:
+            setattr(self, name, snapshot[name])
+
     def outcomes(self) -> list[Outcome]:
         """Return every row's outcome, in the order of the rows."""
         return [self._outcome(row, cell) for row, cell in enumerate(self._cells)]
@@ -130,8 +147,8 @@ class Journal:
         if name in EVERY_EPOCH:
             return list(range(1, epochs + 1))
         kind = name.partition("/")[0]
-        if kind == "stopped":
+        if kind in AT_THE_END:
             return [epochs]
         if kind in PROBES:
-            return [epochs] if kind == "weight_change" else [0, epochs]
+            return [0, epochs]
         return [*range(0, epochs, eval_every), epochs]

@@ -190,6 +190,15 @@ class Oscillation:
         self._steps = 0
         return value
 
+    def snapshot(self) -> Vectors:
+        """Return what the next epoch's value depends on, between two epochs."""
+        return {"first": self._first, "last": self._last}
+
+    def restore(self, snapshot: Vectors) -> None:
+        """Take over a snapshot."""
+        self._first.copy_(snapshot["first"])
+        self._last.copy_(snapshot["last"])
+
 
 def constant_predictor(feed: Feed, loss: Loss) -> tuple[torch.Tensor, torch.Tensor]:
     """Return, for every row, test loss and accuracy of predictors that never look at the input, (M,) each.

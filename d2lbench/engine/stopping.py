@@ -57,6 +57,16 @@ class Stopping:
     def _state(self) -> dict[str, torch.Tensor]:
         return {"block": self._parameters.block, **self._parameters.buffers}
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the next looks depend on."""
+        return {"best": self._best_value, "waited": self._waited, "epochs": self.epochs, "kept": self._kept}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Take over a snapshot."""
+        self._best_value, self._waited, self.epochs = (snapshot[name] for name in ("best", "waited", "epochs"))
+        for name, values in self._kept.items():
+            values.copy_(snapshot["kept"][name])
+
     def hold(self) -> None:
         """Put the rows that stand still back to their best: batch norm's statistics move in every training pass."""
         if self.active:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from d2lbench.catalogue.models import model_of
 from d2lbench.catalogue.shapes import widest
 from d2lbench.engine.batches import Feed, Uniforms
 from d2lbench.engine.borrowed import Borrowed, unstacked
+from d2lbench.engine.doubt import doubt_auroc
 from d2lbench.engine.fits import Fit
 from d2lbench.engine.journal import Journal
 from d2lbench.engine.module import packed_row
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from d2lbench.catalogue.losses import Loss
+    from d2lbench.engine.checkpoint import Checkpoint, State
 
 
 def prepare_process(threads: int = 1) -> None:
@@ -47,15 +50,15 @@ def prepare_process(threads: int = 1) -> None:
     torch.set_float32_matmul_precision("highest")
 
 
-def train(stack: Stack, *, device: str = "cpu") -> list[Outcome]:
+def train(stack: Stack, *, device: str = "cpu", checkpoint: Checkpoint | None = None) -> list[Outcome]:
     """Run every cell of a stack and return what became of each, in the stack's order.
 
     A cell that diverges is an outcome like any other and leaves its neighbours' bits alone; an experiment's own
-    errors are not caught.
+    errors are not caught. With a checkpoint, training goes on where an earlier one was cut off.
     """
     if isinstance(stack.cells[0].config, Measurement):
         return [measure(cell) for cell in stack.cells]
-    return Training(stack, device).run()
+    return Training(stack, device).run(checkpoint)
 
 
 def measure(cell: Cell) -> Outcome:
@@ -104,18 +107,57 @@ class Training:
         rates = [row * len(dropouts(model)) if len(row) == 1 else row for row in rates]
         return Uniforms(self.feed.streams, model, rates, device)
 
-    def run(self) -> list[Outcome]:
+    def run(self, checkpoint: Checkpoint | None = None) -> list[Outcome]:
         """Train every row to its own last epoch."""
-        self.journal.note_constants(*(vector.cpu() for vector in constant_predictor(self.feed, self.loss)))
-        self.observe(0)
-        for epoch in range(1, self.journal.last_epoch + 1):
+        begun = checkpoint.read() if checkpoint is not None else None
+        done = self.begin_anew() if begun is None else self.restore(begun)
+        for epoch in range(done + 1, self.journal.last_epoch + 1):
             self.train_epoch(epoch)
             self.stopping.hold()
             self.observe(epoch)
             self.rates.watch(epoch, self.journal.at(epoch))
             if not self.journal.running(epoch + 1):
                 break
+            if checkpoint is not None:
+                checkpoint.offer(functools.partial(self.snapshot, epoch))
         return self.journal.outcomes()
+
+    def begin_anew(self) -> int:
+        """Observe everything before the first step; return 0, the epochs that are done."""
+        self.journal.note_constants(*(vector.cpu() for vector in constant_predictor(self.feed, self.loss)))
+        self.observe(0)
+        return 0
+
+    def snapshot(self, epoch: int) -> State:
+        """Return all that the epochs after this one depend on and that a new training of the stack would not know."""
+        return {
+            "epoch": epoch,
+            "block": self.parameters.block,
+            "buffers": dict(self.parameters.buffers),
+            "families": [family.snapshot() for family in self.families],
+            "borrowed": self.borrowed.snapshot() if self.borrowed else None,
+            "oscillation": self.oscillation.snapshot() if self.oscillation is not None else None,
+            "stopping": self.stopping.snapshot(),
+            "journal": self.journal.snapshot(),
+        }
+
+    def restore(self, state: State) -> int:
+        """Become the training whose snapshot this is; return the epochs that it has done."""
+        self.parameters.block.copy_(state["block"])
+        for name, buffer in self.parameters.buffers.items():
+            buffer.copy_(state["buffers"][name])
+        for family, own in zip(self.families, state["families"], strict=True):
+            family.restore(own)
+        if self.borrowed is not None:
+            self.borrowed.restore(state["borrowed"])
+        if self.oscillation is not None:
+            self.oscillation.restore(state["oscillation"])
+        self.stopping.restore(state["stopping"])
+        self.journal.restore(state["journal"])
+        done = int(state["epoch"])
+        for epoch in range(1, done + 1):  # the journal has all that a schedule has looked at
+            self.rates.watch(epoch, self.journal.at(epoch))
+        return done
 
     def train_epoch(self, epoch: int) -> None:
         """Take one step for every batch; nothing is read back from the device before the epoch's end."""
@@ -209,6 +251,8 @@ class Training:
             self._note(epoch, change_probes(shown, self.cells))
             if self.feed.classes:
                 self.journal.note_correctness(epoch, "test", self.evaluation.packed("test"))
+            if "doubt_auroc" in self.series and self.masks is not None and self.feed.classes:
+                self._note(epoch, doubt_auroc(self.program, shown, self.feed, self.loss, self.masks))
             if self.stopping.active:
                 self._note(epoch, {"stopped": torch.from_numpy(self.stopping.epochs)})
             if WEIGHTS in self.series:

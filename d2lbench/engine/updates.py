@@ -65,6 +65,16 @@ class FamilyRows:
                 self.state[slot][own] = self._blank(value)[own]
             self._built[own] = steps
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the next steps depend on."""
+        return {"state": self.state, "built": self._built}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Take over a snapshot."""
+        for slot, values in self.state.items():
+            values.copy_(snapshot["state"][slot])
+        self._built.copy_(snapshot["built"])
+
     def begin(self, rates: torch.Tensor, first_step: int) -> None:
         """Prepare the numbers of an epoch's steps: ``rates`` (T, M) in float64; steps count from 1.
 

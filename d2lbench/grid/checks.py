@@ -36,7 +36,7 @@ def table_select(config: Configuration, resolver: Resolver) -> Component | None:
     """Return what picks trials for tables: validation accuracy, or loss where nothing is classified."""
     if not isinstance(config, Config):
         return None
-    task = resolver.registry.get("loss", config.loss.name).trait("task", "classification")
+    task = resolver.registry.get("dataset", config.dataset.name).trait("task", "classification")
     name = "validation_accuracy" if task == "classification" else "validation_loss"
     if name not in resolver.registry.names("metric"):
         return None

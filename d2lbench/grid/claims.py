@@ -75,7 +75,8 @@ def _tested(part: Part) -> dict[str, Any]:
 
 
 def _spelled(component: Component) -> list[Any]:
-    return [component.name, [[name, spelled(value)] for name, value in component.options]]
+    """Return a metric or statistic without its defaults: an option that is added later changes no claim."""
+    return [component.name, [[name, spelled(value)] for name, value in component.canonical]]
 
 
 def _second(comparison: Comparison) -> str:

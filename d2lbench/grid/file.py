@@ -13,6 +13,7 @@ from d2lbench.grid import document, record
 from d2lbench.grid.claim_file import ClaimText, Scale, parse_claims
 from d2lbench.grid.document import tables
 from d2lbench.grid.published_file import PublishedText, parse_published
+from d2lbench.grid.untested import Untested, parse_untested
 from d2lbench.spec import COMPONENT_KEYS, SCALAR_KEYS
 
 #: The keys of ``[base]`` that name a registered thing.
@@ -48,6 +49,7 @@ class TopLevel:
     quick: Any = None
     claims: Any = ()
     published: Any = ()
+    untested: Any = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class GridFile:
     quick: Mapping[str, Any]
     claims: tuple[ClaimText, ...]
     published: tuple[PublishedText, ...]
+    untested: tuple[Untested, ...]
     changes: tuple[tuple[str, Any, str], ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
     run_seeds: Sequence[int] | None = None
@@ -155,6 +158,7 @@ def _shaped(plain: dict[str, Any], file: str) -> GridFile:
         quick=quick,
         claims=parse_claims(top.claims),
         published=parse_published(top.published),
+        untested=parse_untested(top.untested),
     )
 
 

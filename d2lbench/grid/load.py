@@ -153,6 +153,7 @@ def _grid(
         document=file.document,
         own_values=claims.own_values(asked),
         published=beside,
+        untested=file.untested,
         only=tuple(only),
         selected=_selected(arms, only),
     )

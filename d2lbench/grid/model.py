@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from d2lbench.grid.statement import Claim, Published
+    from d2lbench.grid.untested import Untested
 
 Configuration: TypeAlias = Config | Measurement
 
@@ -191,6 +192,7 @@ class Grid:
     document: Mapping[str, Any]
     own_values: frozenset[str] = field(default_factory=frozenset)
     published: tuple[Published, ...] = ()
+    untested: tuple[Untested, ...] = ()
     only: tuple[str, ...] = ()
     selected: frozenset[str] = field(default_factory=frozenset)
 

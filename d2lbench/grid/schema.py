@@ -10,6 +10,7 @@ from d2lbench.grid.file import BASE_KEYS, MOST_SEEDS, NAMED_KEYS, QUICK_KEYS, To
 from d2lbench.grid.published_file import PublishedText
 from d2lbench.grid.resolve import SCALARS
 from d2lbench.grid.tune import Interval
+from d2lbench.grid.untested import Untested
 from d2lbench.registry import REQUIRED
 
 if TYPE_CHECKING:
@@ -160,5 +161,6 @@ def _top(registry: Registry) -> Schema:
         "quick": _table({**quick, **{key: axes for key in QUICK_KEYS if key not in ("seeds", "tune")}}, dotted=True),
         "claims": _any(claims, {"type": "object", "additionalProperties": _ref("claim")}),
         "published": {"type": "array", "items": _ref("published")},
+        "untested": {"type": "array", "items": _table(_plain(Untested), required=("id", "says", "source", "reason"))},
     }
     return {key: properties[key] for key in record.shape(TopLevel)}

@@ -24,6 +24,9 @@ LETTERS: Final = 22
 LINE_HEIGHT: Final = 14.0
 FEW_POINTS: Final = 16
 BAND_ROOM: Final = 0.35  # how far bands may stretch the axis beyond the means, as a share of the means' range
+NARROW: Final = (
+    50.0  # how many times the lowest value of a log axis its highest is where powers of ten are too few ticks
+)
 
 Look = tuple[str, Any]
 
@@ -116,15 +119,17 @@ def _set_axes(axes: Axes, panel: Panel, curves: Sequence[Curve]) -> None:
     axes.set_ylabel(label(panel.y_label, 40))
     percent = POINTS if panel.y_unit == "share" else 0.0
     axes.set(xscale="log" if panel.x_log else "linear", yscale="log" if panel.y_log else "linear")
+    limits = _limits(panel, curves)
+    narrow = limits is not None and limits[0] > 0 and limits[1] / limits[0] < NARROW
     for axis, log, factor in ((axes.xaxis, panel.x_log, 0.0), (axes.yaxis, panel.y_log, percent)):
         if log:
-            axis.set_major_locator(LogLocator(numticks=6))
+            within = (1.0, 2.0, 5.0) if axis is axes.yaxis and narrow else (1.0,)
+            axis.set_major_locator(LogLocator(subs=within, numticks=6))
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(FuncFormatter(lambda value, _: log_tick(value)))
         else:
             axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
             axis.set_major_formatter(FuncFormatter(lambda value, _, factor=factor: _tick(value, factor)))
-    limits = _limits(panel, curves)
     if limits:
         axes.set_ylim(*limits)
 

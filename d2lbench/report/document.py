@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from d2lbench.report.escape import markdown, plain
 from d2lbench.report.published import METHOD as PUBLISHED_METHOD
-from d2lbench.report.published import published_line
+from d2lbench.report.published import first_line, published_line
 from d2lbench.report.sections import SectionPage, section_page
 from d2lbench.report.style import drawing
-from d2lbench.report.words import Tally, caveats, headline, in_headline, scale_sentence, second_line, tally
+from d2lbench.report.words import Tally, caveats, in_headline, scale_sentence, second_line, tally
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -80,6 +80,11 @@ class Document:
         return (*METHOD, PUBLISHED_METHOD) if self.published_line else METHOD
 
     @property
+    def has_claims(self) -> bool:
+        """Whether any grid makes a claim: without one there is no table of verdicts."""
+        return any(section.claims for section in self.sections)
+
+    @property
     def one_line(self) -> str:
         """The shortest way to recompute a p."""
         return ONE_LINE
@@ -102,7 +107,7 @@ def document(report: Report) -> Document:
         title=TITLE,
         scale=report.scale,
         scale_sentence=scale_sentence(report.scale),
-        headline=headline(report),
+        headline=first_line(report),
         second_line=second_line(report),
         published_line=published_line(report),
         caveats=caveats(report),

@@ -56,7 +56,7 @@ def claim_facts(claim: ClaimView) -> Facts:
 
 
 def _with_unit(value: float, unit: str) -> str:
-    return f"{exact(value)} {unit}".strip()
+    return Unit(unit).level(value) if unit == "share" else f"{exact(value)} {unit}".strip()
 
 
 def _what_would_decide(claim: ClaimView) -> str:

@@ -52,15 +52,16 @@ def _draw_cells(axes: Axes, heat: HeatMap) -> None:
     import seaborn as sns
 
     values = np.array(heat.values, dtype=np.float64).reshape(len(heat.rows), len(heat.columns))
-    finite = values[np.isfinite(values)]
+    colours = np.where(values > 0, np.log(np.where(values > 0, values, 1.0)), np.nan) if heat.log else values
+    finite = colours[np.isfinite(colours)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     texts = np.array([[cell_text(value, heat.unit) for value in row] for row in values.tolist()])
     sns.heatmap(
-        np.where(np.isfinite(values), values, np.nan), ax=axes, cmap="cividis", vmin=low, vmax=high, cbar=False,
+        np.where(np.isfinite(colours), colours, np.nan), ax=axes, cmap="cividis", vmin=low, vmax=high, cbar=False,
         annot=texts, fmt="", annot_kws={"fontsize": TEXT - 1}, linewidths=1.5, linecolor="white",
         xticklabels=False, yticklabels=False,
     )  # fmt: skip
-    for row, column in np.argwhere(~np.isfinite(values)).tolist():
+    for row, column in np.argwhere(~np.isfinite(colours)).tolist():
         axes.text(column + 0.5, row + 0.5, texts[row, column], ha="center", va="center", color=SOFT)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from d2lbench.report.escape import stem
 from d2lbench.report.format import NOTHING, Unit, counted, sentence
 from d2lbench.report.spark import HALF, WIDTH, fixed_place
+from d2lbench.report.words import headline
 
 if TYPE_CHECKING:
     from d2lbench.analysis.model import PublishedView, Report
@@ -64,8 +65,12 @@ class PublishedPage:
 
     @property
     def theirs_in_words(self) -> str:
-        """``≈ 83.0 % inside, ≈ 83.5 % outside``."""
-        return ", ".join(f"{each.told} {each.word}".rstrip() for each in self.theirs)
+        """``≈83.0 % inside, ≈85.5 % outside``, or where they are alike ``≈83.0 %, ≈83.5 % all inside``."""
+        words = {each.word for each in self.theirs}
+        if len(words) > 1 or len(self.theirs) == 1:
+            return ", ".join(f"{each.told} {each.word}".rstrip() for each in self.theirs)
+        told, word = ", ".join(each.told for each in self.theirs), words.pop()
+        return f"{told} all {word}" if word else told
 
 
 def published_page(entry: PublishedView) -> PublishedPage:
@@ -96,11 +101,16 @@ def _theirs(entry: PublishedView, unit: Unit, index: int) -> Theirs:
     half = (entry.high - entry.low) / 2
     place = HALF * (1 + (value - entry.mean) / (REACH * half)) if half > 0 else HALF
     return Theirs(
-        told=f"{'≈ ' if entry.approximate else ''}{unit.level(value)}",
+        told=f"{'≈' if entry.approximate else ''}{unit.level(value)}",
         word="" if inside is None else "inside" if inside else "outside",
         place=fixed_place(place),
         cut="left" if place < 0 else "right" if place > WIDTH else "",
     )
+
+
+def first_line(report: Report) -> str:
+    """Return the headline: of what was claimed, or where nothing was, of the published numbers."""
+    return (published_line(report) if not report.claims else "") or headline(report)
 
 
 def published_line(report: Report) -> str:

@@ -47,6 +47,7 @@ class ArmPage:
     """A table of arms, in words."""
 
     metric: str
+    mean: str
     train_metric: str
     rows: tuple[ArmLine, ...]
     trivial_label: str
@@ -144,10 +145,11 @@ def _group_page(name: str, place: int, group: FigureGroup, looks: Mapping[str, L
 
 
 def _arm_page(table: ArmTable) -> ArmPage:
-    unit = Unit(table.unit)
+    unit = Unit(table.unit, table.as_ratio)
     known = bool(table.trivial_label) and math.isfinite(table.trivial)
     return ArmPage(
         metric=table.metric,
+        mean="geometric mean" if table.as_ratio else "mean",
         train_metric=table.train_metric,
         rows=tuple(_arm_line(row, unit) for row in table.rows),
         trivial_label=table.trivial_label if known else "",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from d2lbench.report.claims import claim_words
 from d2lbench.report.escape import plain, visible
 from d2lbench.report.format import NOTHING
-from d2lbench.report.published import published_line, published_page
-from d2lbench.report.words import caveats, headline, scale_sentence, second_line
+from d2lbench.report.published import first_line, published_line, published_page
+from d2lbench.report.words import caveats, scale_sentence, second_line
 
 if TYPE_CHECKING:
     from d2lbench.analysis.model import ClaimView, PublishedView, Report
@@ -23,7 +23,7 @@ def render_claims_text(report: Report, width: int = 100) -> str:
     """Return every claim with its verdict, aligned, no line wider than ``width`` columns, no control characters."""
     width = max(NARROWEST, width)
     lines = _wrapped(scale_sentence(report.scale), width)
-    for text in (headline(report), second_line(report), published_line(report), *caveats(report)):
+    for text in dict.fromkeys((first_line(report), second_line(report), published_line(report), *caveats(report))):
         lines += _wrapped(text, width)
     for section in report.sections:
         lines += ["", *_wrapped(f"{section.name}: {section.title}", width)]
@@ -66,9 +66,11 @@ def _claim_lines(claim: ClaimView, width: int) -> list[str]:
 def _published_line(entry: PublishedView, width: int) -> list[str]:
     """Return ours and theirs on a line, which wraps where it is longer than the terminal is wide."""
     page = published_page(entry)
-    ours = f"ours {page.ours} [{page.interval}] n {page.n}" if page.ours != NOTHING else "ours not run"
-    told = f"{_padded(plain(entry.id, LONGEST_ID), LONGEST_ID)} {ours}  published {page.theirs_in_words}"
-    return _wrapped(told + (f"  ({page.notes})" if page.notes else ""), width, "  · ")
+    ours = "ours not run" if page.ours == NOTHING else f"ours {page.ours}"
+    ours += f" [{page.interval}] n {page.n}" if page.interval != NOTHING else ""
+    name = _padded(plain(entry.id, LONGEST_ID), LONGEST_ID)
+    told = f"\N{MIDDLE DOT} {name} {ours}  published {page.theirs_in_words}"
+    return _wrapped(told + (f"  ({page.notes})" if page.notes else ""), width, "  ")
 
 
 def _padded(text: str, size: int) -> str:

@@ -6,6 +6,7 @@ One transaction a stack, so a kill at any moment loses no finished stack and sho
 
 from __future__ import annotations
 
+from d2lbench.store.checkpoints import Checkpoints
 from d2lbench.store.claims import Claims
 from d2lbench.store.leases import LEASE_SECONDS, Leases, this_owner
 from d2lbench.store.runs import FINISHED, Run, Runs
@@ -15,5 +16,5 @@ from d2lbench.store.weights import Weights
 __all__ = ["FINISHED", "LEASE_SECONDS", "SCHEMA_VERSION", "Run", "Store", "this_owner"]
 
 
-class Store(Runs, Weights, Leases, Claims):
+class Store(Runs, Weights, Leases, Claims, Checkpoints):
     """An open store. Use it as a context manager; every method raises :class:`StoreError` when the storage fails."""

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from d2lbench import catalogue
+from d2lbench.catalogue.models import training_examples
 from d2lbench.catalogue.optimizers import Family, Unstacked
-from d2lbench.catalogue.optimizers.unstacked import training_examples
 from d2lbench.errors import GridError
 from d2lbench.spec import Component
 

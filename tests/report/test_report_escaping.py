@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from d2lbench.analysis.model import CheckView, FigureGroup, HeatMap, Panel
+from d2lbench.analysis.model import CheckView, FigureGroup, HeatMap, Panel, PublishedView
 from d2lbench.report import render_claims_text, write_report
 from d2lbench.report.escape import csv_cell, markdown, plain, slug, stem
 
@@ -41,6 +41,7 @@ TAGS = {
     "caption", "dl", "dt", "dd", "code", "article", "figure", "figcaption", "details", "summary", "footer",
     "svg", "g", "path", "use", "defs", "text", "rect", "line", "circle", "clippath",
 }  # fmt: skip
+FILES = {"seeds.csv", "claims.csv", "published.csv", "recompute.py", "report.md"}
 MARKUP = TAGS | {"em", "img", "hr"}
 
 
@@ -88,10 +89,13 @@ def hostile(make, payloads):
         if i % 12 == 0:
             heat = HeatMap(text, text, text, (text,), (text, f"{text}2"), ((0.5, 0.7),), text)
             figures = (*figures, FigureGroup(text, text, maps=(heat,)))
+        theirs = PublishedView(
+            f"{text}{i}", text, text, text, text, text, text, text, (0.1, 0.2), 0.15, 0.1, 0.2,
+            ((0.3, False), (0.17, True)), approximate=True, differs=(text, text), notes=(text,),
+        )  # fmt: skip
+        claims = (make["replace"](claim, parts=parts),)
         sections.append(
-            make["replace"](
-                made, scale=text, claims=(make["replace"](claim, parts=parts),), table=table, figures=figures
-            )
+            make["replace"](made, scale=text, claims=claims, table=table, figures=figures, published=(theirs,))
         )
     text = " ".join(payloads)
     return make["report"](
@@ -124,7 +128,7 @@ def test_html_holds_only_our_own_tags_attributes_and_links(folder):
         assert not name.startswith("on"), name
         assert name not in {"src", "srcset", "action", "formaction", "xlink:href"}, name
         if name == "href":
-            assert value.startswith("#") or value in {"seeds.csv", "claims.csv", "recompute.py", "report.md"}, value
+            assert value.startswith("#") or value in FILES, value
         if name == "style":
             assert re.fullmatch(r"[-\w .,:;#()%]*", value), value
             assert "url" not in value
@@ -146,9 +150,9 @@ def test_markdown_holds_only_our_own_tags_and_links(folder):
     for name, value in seen.attributes:
         assert name in {"href", "src", "alt", "id", "style", "class"}, name
         if name in {"href", "src"}:
-            assert re.fullmatch(r"#[-\w]+|figures/[-\w]+\.svg|(seeds|claims)\.csv|recompute\.py|report\.html", value), (
-                value
-            )
+            assert re.fullmatch(
+                r"#[-\w]+|figures/[-\w]+\.svg|(seeds|claims|published)\.csv|recompute\.py|report\.html", value
+            ), value
     said = " ".join(" ".join(seen.said).split())
     for payload in PAYLOADS:
         assert plain(payload) in said, payload
@@ -172,7 +176,7 @@ def test_markdown_escaping_leaves_no_markup(payload):
 
 
 def test_no_cell_of_a_table_is_a_formula(folder):
-    for name in ("claims.csv", "seeds.csv"):
+    for name in ("claims.csv", "seeds.csv", "published.csv"):
         rows = list(csv.reader(io.StringIO((folder / name).read_text(encoding="utf-8"))))
         assert len({len(row) for row in rows}) == 1
         for cell in (cell for row in rows for cell in row):
@@ -236,7 +240,8 @@ def test_no_text_of_a_user_forms_a_path(folder):
     names = [path.name for path in folder.rglob("*")]
     assert all(
         re.fullmatch(
-            r"[a-z0-9-]{1,41}-[0-9a-f]{10}\.svg|(report\.(html|md)|(claims|seeds)\.csv|recompute\.py|figures)", n
+            r"[a-z0-9-]{1,41}-[0-9a-f]{10}\.svg|(report\.(html|md)|(claims|seeds|published)\.csv|recompute\.py|figures)",
+            n,
         )
         for n in names
     )

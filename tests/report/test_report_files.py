@@ -203,6 +203,7 @@ def test_a_new_report_replaces_the_old_one_and_its_figures(whole, small, tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "claims.csv",
         "figures",
+        "published.csv",
         "recompute.py",
         "report.html",
         "report.md",

@@ -5,12 +5,14 @@ comes from :func:`d2lbench.seeding.generator`, keyed by the seed and the experim
 """
 
 from d2lbench.catalogue.experiments import (
+    architectures,
     convolutions,
     dropout,
     least_squares,
     losses,
     memory,
     penalties,
+    polynomials,
     products,
     slopes,
     steps,
@@ -19,12 +21,14 @@ from d2lbench.catalogue.experiments import (
 )
 
 __all__ = [
+    "architectures",
     "convolutions",
     "dropout",
     "least_squares",
     "losses",
     "memory",
     "penalties",
+    "polynomials",
     "products",
     "slopes",
     "steps",

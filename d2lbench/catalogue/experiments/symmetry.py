@@ -46,12 +46,13 @@ def hidden_symmetry(
     x = torch.randn(EXAMPLES, INPUTS, generator=draw)
     y = torch.sin(2 * x @ torch.randn(INPUTS, 1, generator=draw) / INPUTS**0.5)
     net = (torch.full((INPUTS, width), start), torch.zeros(width), torch.full((width, 1), start), torch.zeros(1))
+    epoch = EXAMPLES // BATCH
     for step in range(steps):
-        if step % (EXAMPLES // BATCH) == 0:
-            order = torch.randperm(EXAMPLES, generator=draw)
-            batches = iter(zip(x[order].split(BATCH), y[order].split(BATCH), strict=True))
+        if step % epoch == 0:
+            order = torch.randperm(EXAMPLES, generator=draw).view(epoch, BATCH)
+        batch = order[step % epoch]
         kept = 2.0 * (torch.rand(BATCH, width, generator=draw) > 0.5) if technique == "dropout" else None  # noqa: PLR2004
-        found = gradients(net, *next(batches), kept=kept, decay=DECAY if technique == "l2" else 0.0)
+        found = gradients(net, x[batch], y[batch], kept=kept, decay=DECAY if technique == "l2" else 0.0)
         for parameter, gradient in zip(net, found, strict=True):
             parameter.sub_(gradient, alpha=RATE / width)
     units = torch.cat([net[0], net[1][None], net[2].T])  # (22, width)

@@ -143,3 +143,67 @@ def step_oscillation(record: Record, /, *, at: Literal["each", "last"] = "last")
     0 when all steps agree, near 1 when they undo each other.
     """
     return value_at(record.curve("step_oscillation"), at, None)
+
+
+@register(
+    "metric",
+    "opposed_share",
+    columns=lambda _: ("train_loss", "test_loss"),
+    as_="difference",
+    margins={"quick": 0.1, "full": 0.1},
+    better=None,
+    split="test",
+    unit="share",
+)
+def opposed_share(record: Record, /, *, share: Share = 0.5) -> float:
+    """How often, late in training, the training loss fell while the test loss rose.
+
+    A share of the steps between evaluations in the last ``share`` of them. A diverged run reads 0: there nothing fell.
+    """
+    import numpy as np
+
+    if record.diverged:
+        return 0.0
+    train, test = (np.diff(record.curve(name)[1]) for name in ("train_loss", "test_loss"))
+    late = max(1, round(share * len(train)))
+    return float(((train < 0) & (test > 0))[-late:].mean()) if len(train) else math.nan
+
+
+@register(
+    "metric",
+    "optimism",
+    columns=lambda _: ("validation_accuracy", "test_accuracy"),
+    as_="difference",
+    margins={"quick": 0.01, "full": 0.005},
+    better=None,
+    split="test",
+    unit="share",
+)
+def optimism(record: Record, /) -> float:
+    """Validation accuracy minus test accuracy: by how much an estimate on examples held out is too good.
+
+    0 for a diverged run, whose answers are a constant on both.
+    """
+    if record.diverged:
+        return 0.0
+    return float(value_at(record.curve("validation_accuracy"), "last", None)) - float(
+        value_at(record.curve("test_accuracy"), "last", None)
+    )
+
+
+@register(
+    "metric",
+    "doubt_auroc",
+    columns=lambda _: ("doubt_auroc",),
+    as_="difference",
+    margins={"quick": 0.05, "full": 0.05},
+    better=None,
+    split="test",
+    optional=True,
+)
+def doubt_auroc(record: Record, /) -> float:
+    """How well agreement among passes with dropout tells right test answers from wrong ones: 0.5 not at all, 1 fully.
+
+    The area under the curve of an example's agreement (the share of its passes that give its commonest answer).
+    """
+    return float(value_at(record.curve("doubt_auroc"), "last", None))

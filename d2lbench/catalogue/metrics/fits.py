@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from d2lbench.catalogue.metrics.record import At, Record, value_at
@@ -47,6 +48,25 @@ def optimality_gap(record: Record, /, *, at: At = "last") -> Any:
         if at in {"last", "best"}:
             return record.loss_when_diverged()
     return value_at((x, np.maximum(y, 1e-16)), at, "lower")
+
+
+@register(
+    "metric",
+    "loss_over_constant",
+    columns=lambda _: ("test_loss",),
+    as_="ratio",
+    margins={"quick": 0.05, "full": 0.05},
+    better="lower",
+    split="test",
+)
+def loss_over_constant(record: Record, /) -> float:
+    """The test loss in units of what the best constant has: from 1 upward, nothing was learned that helps.
+
+    The constant is the best one for the training examples; a diverged run reads 1 or more.
+    """
+    constant = record.constant_loss
+    found = record.loss_when_diverged() if record.diverged else float(value_at(record.curve("test_loss"), "last", None))
+    return found / constant if constant > 0 else math.nan
 
 
 @register(

@@ -64,14 +64,17 @@ def _layers(record: Record, name: str) -> list[str]:
 
 
 def _last_over_first(name: str, quantity: str) -> None:
-    def read(record: Record, /, *, at: Literal["start", "last"] = "last") -> float:
+    def read(record: Record, /, *, at: Literal["start", "last"] = "last", absolute: bool = False) -> float:
         layers = _layers(record, name)
         if not layers:
             return math.nan
         first, last = (float(value_at(record.curve(series), at, None)) for series in (layers[0], layers[-1]))
-        return _log10(last) - _log10(first)
+        decades = _log10(last) - _log10(first)
+        return abs(decades) if absolute else decades
 
-    read.__doc__ = f"{quantity}: last layer over first, in decades (log10)."
+    read.__doc__ = (
+        f"{quantity}: last layer over first, in decades (log10); ``absolute`` tells how uneven, whichever is larger."
+    )
     register(
         "metric",
         f"{name}_ratio",

@@ -19,7 +19,7 @@ from d2lbench.catalogue.layers import (
     Model,
     Residual,
 )
-from d2lbench.catalogue.models.sizing import vocabulary_of
+from d2lbench.catalogue.models.sizing import refuse_misfit, vocabulary_of
 from d2lbench.errors import GridError
 from d2lbench.registry import REGISTRY, register
 
@@ -67,11 +67,14 @@ def _normalise_mlp(given: Mapping[str, Any], options: dict[str, Any]) -> dict[st
     return {**options, "hidden": (options["width"],) * options["depth"]}
 
 
-def _sums_need_one_width(config: Config) -> None:
+def _fits_together(config: Config) -> None:
+    """Refuse sums of layers of several widths, and a batch of one for batch norm."""
     hidden = config.model.get("hidden")
     if config.model.get("residual") and len(set(hidden)) > 1:
         problem = "adds a layer's input to its output, which needs one width"
         raise GridError(problem, key="model.residual", given=list(hidden), allowed="hidden layers of equal width")
+    if config.model.get("batch_norm"):
+        refuse_misfit(config)
 
 
 @register(
@@ -81,7 +84,7 @@ def _sums_need_one_width(config: Config) -> None:
     exclusive=(("hidden",), ("depth", "width")),
     respell=_respell_mlp,
     normalise=_normalise_mlp,
-    check=_sums_need_one_width,
+    check=_fits_together,
 )
 def mlp(
     shape: Shape,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from d2lbench.catalogue.layers import norms
 from d2lbench.errors import GridError
 from d2lbench.registry import REGISTRY
 
@@ -35,6 +36,25 @@ def vocabulary_of(dataset: Component) -> int | None:
     return None if count is None else int(count)
 
 
+def training_examples(dataset: Component) -> int | None:
+    """Return how many examples a dataset trains on, or None where its declaration does not tell.
+
+    The declared ``sizes`` hold for default options: ``train_size`` takes others, images that ``validation`` gives up
+    train, and of ``folds`` one part does not.
+    """
+    entry = REGISTRY.get("dataset", dataset.name)
+    sizes = entry.trait("sizes") or {}
+    options: dict[str, Any] = dict(dataset.options)
+    count = options.get("train_size")
+    if count is None:
+        if "train" not in sizes:
+            return None
+        given_up = sizes["validation"] - options["validation"] if "validation" in options else 0
+        count = sizes["train"] + given_up
+    folds, fold = options.get("folds", 0), options.get("fold", 0)
+    return int(count - (count // folds + (fold < count % folds)) if folds else count)
+
+
 def outputs_of(config: Config) -> int:
     """Return how many outputs the loss of a configuration asks of its model."""
     outputs = REGISTRY.get("loss", config.loss.name).trait("outputs")
@@ -63,5 +83,21 @@ def model_of(config: Config) -> Model:
 
 
 def refuse_misfit(config: Config) -> None:
-    """Refuse, before anything trains, a dataset that does not fit the model."""
-    model_of(config)
+    """Refuse, before anything trains, a dataset that does not fit the model, or a batch that its norms cannot take."""
+    refuse_lone_example(config, model_of(config))
+
+
+def refuse_lone_example(config: Config, model: Model) -> None:
+    """Refuse a batch of one example for a model with batch norm, which has no variance.
+
+    Raises
+    ------
+    GridError
+        The batches, or what is left for the last one, hold a single example.
+    """
+    examples = training_examples(config.dataset)
+    last = config.batch_size if examples is None else examples % config.batch_size or config.batch_size
+    if norms(model) and last == 1:
+        problem = "leaves the last batch a single example, and batch norm has no variance of one"
+        allowed = "2 or more" if examples is None else f"2 or more that leave no 1 of {examples:,} training examples"
+        raise GridError(problem, key="batch_size", given=config.batch_size, allowed=allowed)

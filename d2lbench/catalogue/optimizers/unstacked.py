@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Gt
 
+from d2lbench.catalogue.models import training_examples
 from d2lbench.catalogue.optimizers.family import Rate, Share, Unstacked
 from d2lbench.errors import GridError
-from d2lbench.registry import REGISTRY, register
+from d2lbench.registry import register
 
 if TYPE_CHECKING:
     import torch
 
-    from d2lbench.spec import Component, Config
+    from d2lbench.spec import Config
 
 Count = Annotated[int, Ge(1)]
-
-
-def training_examples(dataset: Component) -> int | None:
-    """Return how many examples a dataset trains on, or None where its declaration does not tell.
-
-    The declared ``sizes`` hold for default options: ``train_size`` takes others, images that ``validation`` gives up
-    train, and of ``folds`` one part does not.
-    """
-    entry = REGISTRY.get("dataset", dataset.name)
-    sizes = entry.trait("sizes") or {}
-    options: dict[str, Any] = dict(dataset.options)
-    count = options.get("train_size")
-    if count is None:
-        if "train" not in sizes:
-            return None
-        given_up = sizes["validation"] - options["validation"] if "validation" in options else 0
-        count = sizes["train"] + given_up
-    folds, fold = options.get("folds", 0), options.get("fold", 0)
-    return int(count - (count // folds + (fold < count % folds)) if folds else count)
 
 
 def _takes_all_examples(config: Config) -> None:
