@@ -52,9 +52,9 @@ class Request:
 class Session:
     """A request with its plugins loaded and its grids expanded; a grid's mistake ends it before anything runs.
 
-    ``confirm`` is asked before more than 10,000 cells are expanded: their number is known without that. Grids of more
-    than ``most`` cells are not expanded at all. Where no grid is named, those that are not asked at the scale are left
-    out; one that is named and not asked there is a mistake.
+    ``confirm`` is asked before more than 10,000 cells are run: of a grid that alone has more, the number is known
+    without expanding it. Grids of more than ``most`` cells are not expanded at all. Where no grid is named, those that
+    are not asked at the scale are left out; one that is named and not asked there is a mistake.
     """
 
     request: Request
@@ -76,17 +76,28 @@ class Session:
             paths = [path for path in paths if path not in self.left_out]
         asked: Any = {"scale": request.scale, "sets": request.sets, "seeds": request.seeds}
         sizes = {path: count(path, registry, **asked) for path in paths}
-        total = sum(size.total for size in sizes.values())
-        if self.confirm is not None and total > MANY_CELLS and not self.confirm(f"{total:,} cells. Go on?"):
-            problem = f"{total:,} cells are more than {MANY_CELLS:,}; say --yes to run them"
-            raise UsageError(problem)
+        small = {
+            path: load(path, registry, only=request.only, **asked)
+            for path, size in sizes.items()
+            if size.total <= MANY_CELLS
+        }
+        self._ask(sum(small[path].size.total if path in small else size.total for path, size in sizes.items()))
         if self.most is not None:
             self.unexpanded = {path: size for path, size in sizes.items() if size.total > self.most}
-        paths = [path for path in paths if path not in self.unexpanded]
-        self.grids = [load(path, registry, only=request.only, **asked) for path in paths]
+        self.grids = [
+            small[path] if path in small else load(path, registry, only=request.only, **asked)
+            for path in paths
+            if path not in self.unexpanded
+        ]
         _refuse_unmatched(request.only, self.grids)
         if request.only:
             self.grids = [grid for grid in self.grids if grid.selected]
+
+    def _ask(self, total: int) -> None:
+        """Have a run of many cells confirmed; a grid that alone has too many is not expanded for it."""
+        if self.confirm is not None and total > MANY_CELLS and not self.confirm(f"{total:,} cells. Go on?"):
+            problem = f"{total:,} cells are more than {MANY_CELLS:,}; say --yes to run them"
+            raise UsageError(problem)
 
     @property
     def environment(self) -> str:
