@@ -113,6 +113,7 @@ def shown(request: Request, *, as_json: bool = False) -> str:
 
 def _shown_grid(request: Request, *, as_json: bool) -> str:
     from d2lbench.analysis.assemble import results_of
+    from d2lbench.analysis.headlines import headline_of
     from d2lbench.analysis.results import Results
     from d2lbench.analysis.tables import arm_table
 
@@ -123,12 +124,12 @@ def _shown_grid(request: Request, *, as_json: bool) -> str:
             results = results_of(grid, store, session.environment)
     else:
         results = Results(grid, {})
-    table = arm_table(results)
+    table, headline = arm_table(results), headline_of(grid)
     rows = [
         {
             "context": row.context,
             "arm": row.label,
-            "test_accuracy": None if row.metric.n == 0 else row.metric.mean,
+            headline.metric("test").name: None if row.metric.n == 0 else row.metric.mean,
             "n": row.metric.n,
             "done": row.done,
             "diverged": row.diverged,
@@ -139,18 +140,19 @@ def _shown_grid(request: Request, *, as_json: bool) -> str:
     ]
     if as_json:
         return json_text({"grid": grid.name, "question": grid.question, "arms": rows})
-    return "\n".join([f"{grid.name}: {grid.question}", grid.size_text, "", *_rows_text(rows, results)])
+    return "\n".join([f"{grid.name}: {grid.question}", grid.size_text, "", *_rows_text(rows, results, headline.word)])
 
 
-def _rows_text(rows: list[dict[str, Any]], results: Results) -> list[str]:
+def _rows_text(rows: list[dict[str, Any]], results: Results, word: str) -> list[str]:
     lines = []
     for context in dict.fromkeys(row["context"] for row in rows):
         if context:
             lines.append(context)
         for row in (row for row in rows if row["context"] == context):
-            value = "none" if row["test_accuracy"] is None else f"{row['test_accuracy']:.4f}"
+            known = row[f"test_{word}"]
+            value = "none" if known is None else f"{known:.4f}" if word == "accuracy" else f"{known:.4g}"
             state = ", ".join(f"{row[key]} {key}" for key in ("done", "diverged", "missing") if row[key])
-            lines.append(f"  {row['arm']:<44} test accuracy {value:>6}  {state}  {row['picked']}".rstrip())
+            lines.append(f"  {row['arm']:<44} test {word} {value:>6}  {state}  {row['picked']}".rstrip())
     claims = Counter(claim.kind for claim in results.grid.claims if claim.asked)
     lines += ["", "claims: " + (", ".join(f"{count} {kind}" for kind, count in claims.items()) or "none")]
     return lines

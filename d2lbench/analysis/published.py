@@ -8,6 +8,7 @@ differ, and often a setting does.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from d2lbench.analysis.headlines import unit_of
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: One seed has no spread from which another could be predicted.
 FEWEST_SEEDS = 2
+#: With fewer seeds an interval is wide for lack of them, whatever the spread.
+ENOUGH_TO_SEE = 6
 #: Means are summed in binary: a number nearer to a bound than this share of it lies on the bound.
 TIE = 1e-12
 
@@ -38,7 +41,9 @@ def _view(results: Results, entry: Published) -> PublishedView:
     found = (results.reading(entry.arm, seed, entry.metric, "default", None) for seed in seeds)
     readings = [reading for reading in found if reading is not None and math.isfinite(reading.value)]
     values = tuple(reading.value for reading in readings)
-    known = prediction_interval(values) if len(values) >= FEWEST_SEEDS else None
+    ratio = metric_entry(results.registry, entry.metric).trait("as_") == "ratio" and all(value > 0 for value in values)
+    known = _interval(values, ratio=ratio) if len(values) >= FEWEST_SEEDS else None
+    unit = unit_of(entry.metric, [entry.arm.config])
     return PublishedView(
         id=entry.id,
         grid=grid.name,
@@ -46,17 +51,48 @@ def _view(results: Results, entry: Published) -> PublishedView:
         source=entry.source,
         scale=grid.scale,
         metric=entry.metric.label(),
-        unit=unit_of(entry.metric, [entry.arm.config]),
+        unit=unit,
         arm=" · ".join(filter(None, (context_label(entry.arm.context), change_label(grid, entry.arm)))),
         values=values,
-        mean=math.fsum(values) / len(values) if values else math.nan,
+        mean=_mean(values, ratio=ratio),
         low=known.low if known else math.nan,
         high=known.high if known else math.nan,
         published=tuple((value, _inside(value, known)) for value in entry.values),
         approximate=entry.approximate,
         differs=entry.differs,
-        notes=(*_notes(readings, known, len(grid.declared_seeds)), *_censored(results, entry, values)),
+        notes=(
+            *_notes(readings, known, len(grid.declared_seeds)),
+            *_censored(results, entry, values),
+            *_shape(known, unit, len(values), ratio=ratio),
+        ),
     )
+
+
+def _mean(values: tuple[float, ...], *, ratio: bool) -> float:
+    """Return the mean over seeds: the geometric one of losses and norms, which differ by factors."""
+    if not values:
+        return math.nan
+    if ratio:
+        return math.exp(math.fsum(map(math.log, values)) / len(values))
+    return math.fsum(values) / len(values)
+
+
+def _interval(values: tuple[float, ...], *, ratio: bool) -> Interval:
+    if not ratio:
+        return prediction_interval(values)
+    logs = prediction_interval([math.log(value) for value in values])
+    return replace(logs, low=math.exp(logs.low), high=math.exp(logs.high))
+
+
+def _shape(interval: Interval | None, unit: str, n: int, *, ratio: bool) -> list[str]:
+    """Return what the interval's making means for a reader."""
+    if interval is None or interval.low == interval.high:
+        return []
+    if ratio:
+        return ["geometric mean; the interval is one of logarithms"]
+    if unit == "share" and n >= ENOUGH_TO_SEE and (interval.low < 0 or interval.high > 1):
+        return ["the interval reaches beyond 0…1: our runs are not spread normally, and it says little"]
+    return []
 
 
 def _inside(value: float, interval: Interval | None) -> bool | None:

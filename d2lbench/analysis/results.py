@@ -208,7 +208,9 @@ def decisive_seeds(grid: Grid) -> list[int]:
 
 
 def rung_label(arm: Arm, pick: int) -> str:
-    """Return a rung's values in words."""
+    """Return a rung's values in words; of a trial whose values each seed draws, which draw it is."""
+    if arm.rungs[pick].is_drawn:
+        return arm.rungs[pick].label
     return ", ".join(setting.label for setting in arm.rungs[pick].settings)
 
 

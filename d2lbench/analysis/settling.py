@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 #: The end of training over which a metric should have stopped moving, as a share of the epochs.
 LATE = 0.1
+#: Where evaluations are rare, the last one before that may lie this far from the end; beyond, nothing is said.
+LATE_AT_MOST = 0.25
 
 
 def settled(results: Results, part: Part, comparison: Comparison) -> float | None:
     """Return how much the metric still moves over the last 10 % of training, in its unit; the worse side's mean.
 
-    None where the metric has no curve, or the statistic does not read its end.
+    None where the metric has no curve, the statistic does not read its end, or no evaluation lies near the end.
     """
     entry = metric_entry(results.registry, part.metric)
     if part.along not in {"", "contexts", "arms"} or not entry.trait("curve"):
@@ -58,8 +60,10 @@ def _late_change(results: Results, arm: Arm, seed: int, stage: str, part: Part, 
     x, y = record.curve(column)
     if len(y) < 2:  # noqa: PLR2004  (two points make a change)
         return None
-    early = int(np.searchsorted(x, (1 - LATE) * x[-1], side="right")) - 1
-    return float(y[-1] - y[min(early, len(y) - 2)])
+    early = min(int(np.searchsorted(x, (1 - LATE) * x[-1], side="right")) - 1, len(y) - 2)
+    if x[early] < (1 - LATE_AT_MOST) * x[-1]:
+        return None
+    return float(y[-1] - y[early])
 
 
 def notes(results: Results, part: Part, comparison: Comparison, rows: Sequence[SeedRow]) -> tuple[str, ...]:

@@ -217,7 +217,8 @@ def bce() -> Loss:
 
     def constant(labels: torch.Tensor, classes: int) -> torch.Tensor:
         shares = _frequencies(labels, classes)
-        return (shares[:, 1:] if _one_for_two(classes) == 1 else shares).logit()
+        # A class that is missing, or alone, has an infinite logit, of which the loss would be NaN: the largest double.
+        return (shares[:, 1:] if _one_for_two(classes) == 1 else shares).logit().nan_to_num()
 
     return Loss(per_example, predict, constant)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
+from d2lbench.catalogue.models.sizing import classes_of
 from d2lbench.errors import GridError
 from d2lbench.registry import REGISTRY, register
 
@@ -36,23 +37,33 @@ def none() -> None:
     """Train to the last epoch and keep its parameters."""
 
 
+def refuse_nothing_to_watch(config: Config, key: str) -> None:
+    """Refuse a ``metric`` of the component under ``key`` that no run has: of no validation data, or no accuracy.
+
+    Raises
+    ------
+    GridError
+        Names the dataset without validation data, or the metric.
+    """
+    watched = getattr(config, key).get("metric")
+    if watched.startswith("validation_") and not _validates(config):
+        problem = "watches validation data, of which there is none"
+        given = config.dataset.label()
+        raise GridError(problem, key=key, given=given, allowed="a dataset with validation > 0, or folds")
+    if watched.endswith("_accuracy") and not classes_of(config.dataset):
+        problem = "does not exist where numbers are predicted"
+        raise GridError(problem, key=f"{key}.metric", given=watched, allowed='"validation_loss"')
+
+
 def _has_something_to_watch(config: Config) -> None:
-    """Refuse to watch what is not there: no validation data, no accuracy, or one evaluation alone.
+    """Refuse to watch what is not there, or one evaluation alone.
 
     Raises
     ------
     GridError
         Names the key that stands in the way.
     """
-    watched = config.stopping.get("metric")
-    if not _validates(config):
-        problem = "watches validation data, of which there is none"
-        given = config.dataset.label()
-        raise GridError(problem, key="stopping", given=given, allowed="a dataset with validation > 0")
-    task = REGISTRY.get("loss", config.loss.name).trait("task", "classification")
-    if watched == "validation_accuracy" and task != "classification":
-        problem = "does not exist where numbers are predicted"
-        raise GridError(problem, key="stopping.metric", given=watched, allowed='"validation_loss"')
+    refuse_nothing_to_watch(config, "stopping")
     most = math.ceil(config.epochs / FEWEST_EVALUATIONS)
     if config.eval_every >= config.epochs:
         problem = "leaves early stopping one evaluation, with nothing to compare it with"
@@ -61,7 +72,9 @@ def _has_something_to_watch(config: Config) -> None:
 
 
 def _validates(config: Config) -> bool:
-    """Whether the dataset keeps examples apart for validation."""
+    """Whether the dataset keeps examples apart for validation; of folds, one always is."""
+    if config.dataset.get("folds"):
+        return True
     share = config.dataset.get("validation")
     sizes = REGISTRY.get("dataset", config.dataset.name).trait("sizes", {})
     return bool(sizes.get("validation", 1) if share is None else share)

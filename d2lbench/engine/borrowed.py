@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from d2lbench.engine.parameters import Parameters
     from d2lbench.spec import Component
 
-#: Computes loss (M,) and gradients by leaf at the present parameters.
-Compute = Callable[[], tuple[torch.Tensor, tuple[torch.Tensor, ...]]]
+#: Computes at the present parameters the loss (M,), the penalties on it (M,), and the gradients of both by leaf.
+Compute = Callable[[], tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...]]]
 
 
 def unstacked(optimizer: Component) -> Unstacked | None:
@@ -54,17 +54,20 @@ class Borrowed:
         self._rates = rates[:, 0].tolist()
 
     def step(self, compute: Compute, t: int) -> torch.Tensor:
-        """Take step t of the epoch (from 0) and return the loss (1,) before it."""
+        """Take step t of the epoch (from 0) and return the loss (1,) before it, penalties left out.
+
+        The optimizer is told the sum of both: a line search compares it with what the gradients promise.
+        """
         for group in self._torch.param_groups:
             group["lr"] = self._rates[t]
         losses: list[torch.Tensor] = []
 
         def closure() -> float:
-            loss, gradients = compute()
+            loss, penalty, gradients = compute()
             losses.append(loss)
             for leaf, gradient in zip(self._parameters.leaves.values(), gradients, strict=True):
                 leaf.grad = gradient.to_sparse(2) if self.sparse and not gradient.is_sparse else gradient
-            return float(loss.sum())
+            return float((loss + penalty).sum())
 
         with torch.enable_grad():
             self._torch.step(closure)

@@ -46,11 +46,14 @@ class Fit:
 
 
 def least_squares_error(feed: Feed) -> torch.Tensor:
-    """Return every stream's smallest mean squared error of a linear fit to its training split, (S,) in float64."""
+    """Return every stream's smallest mean squared error of a linear fit to its training split, (S,) in float64.
+
+    Solved on the CPU: a GPU's only driver wants features of full rank, which more features than examples never have.
+    """
     rows = feed.rows["train"]
     x, y = feed.examples(rows)  # (S, n, *shape), (S, n)
-    x, y = x.flatten(2).double(), y.double().unsqueeze(2)
+    x, y = x.flatten(2).double().cpu(), y.double().unsqueeze(2).cpu()
     x = torch.cat([x, torch.ones_like(y)], 2)
-    w = torch.linalg.lstsq(x, y, driver="gelsd" if x.device.type == "cpu" else None).solution
+    w = torch.linalg.lstsq(x, y, driver="gelsd").solution
     error: torch.Tensor = (x @ w - y).square().mean((1, 2))
-    return error
+    return error.to(rows.device)

@@ -175,6 +175,11 @@ class Oscillation:
         self._squares = torch.zeros(len(block), dtype=torch.float64, device=block.device)
         self._steps = 0
 
+    def begin(self) -> None:
+        """Begin an epoch at the present parameters: early stopping may have put a row back since the last step."""
+        self._first.copy_(self._block)
+        self._last.copy_(self._block)
+
     def step(self) -> None:
         """Take note of the parameters after a step."""
         self._squares += (self._block - self._last).double().square().sum(1)
@@ -182,22 +187,12 @@ class Oscillation:
         self._steps += 1
 
     def close(self) -> torch.Tensor:
-        """Return the epoch's value, (M,), and begin the next epoch."""
+        """Return the epoch's value, (M,), and forget its steps."""
         whole = (self._block - self._first).double().square().sum(1)
         value = 1 - whole / (self._steps * self._squares)
-        self._first.copy_(self._block)
         self._squares.zero_()
         self._steps = 0
         return value
-
-    def snapshot(self) -> Vectors:
-        """Return what the next epoch's value depends on, between two epochs."""
-        return {"first": self._first, "last": self._last}
-
-    def restore(self, snapshot: Vectors) -> None:
-        """Take over a snapshot."""
-        self._first.copy_(snapshot["first"])
-        self._last.copy_(snapshot["last"])
 
 
 def constant_predictor(feed: Feed, loss: Loss) -> tuple[torch.Tensor, torch.Tensor]:

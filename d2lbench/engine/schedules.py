@@ -71,7 +71,7 @@ class Plateau:
     """One cell's ReduceLROnPlateau: the only schedule that is decided while training."""
 
     def __init__(self, schedule: Component, lr: float, epochs: int) -> None:
-        self.metric = str(schedule.get("metric"))
+        self.metric, self.epochs = str(schedule.get("metric")), epochs
         self._warm = warm_up(lr, int(schedule.get("warmup", 0)), float(schedule.get("warmup_start", 0.0)))
         self._optimizer = Carrier(lr)
         self._scheduler = cast("ReduceLROnPlateau", _make(schedule, self._optimizer, epochs))
@@ -100,7 +100,7 @@ class Rates:
         first = (epoch - 1) * self._steps
         for row, plan in enumerate(self._tables):
             if isinstance(plan, Plateau):
-                rates[:, row] = plan.rate(epoch)
+                rates[:, row] = plan.rate(epoch) if epoch <= plan.epochs else 0.0
             elif first < len(plan):
                 rates[:, row] = plan[first : first + self._steps]
         return rates
@@ -111,9 +111,9 @@ class Rates:
         return frozenset(plan.metric for plan in self._tables if isinstance(plan, Plateau))
 
     def watch(self, epoch: int, metrics: Mapping[str, NDArray[np.float64]]) -> None:
-        """Hand the metrics of an epoch, each (M,), to the schedules that look at them."""
+        """Hand the metrics of an epoch, each (M,), to the schedules that look at them; none does past its own end."""
         for row, plan in enumerate(self._tables):
-            if isinstance(plan, Plateau):
+            if isinstance(plan, Plateau) and epoch <= plan.epochs:
                 plan.watch(epoch, float(metrics[plan.metric][row]))
 
 

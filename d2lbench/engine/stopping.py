@@ -42,6 +42,8 @@ class Stopping:
         self._best_value = np.full(len(cells), np.nan)
         self._waited = np.zeros(len(cells), dtype=np.int64)
         self.epochs = np.zeros(len(cells), dtype=np.int64)
+        #: Which rows have gone back to their best: they are judged at their parameters, no average of later ones.
+        self.returned = np.zeros(len(cells), dtype=np.bool_)
         self._kept = {name: tensor.clone() for name, tensor in self._state().items()} if self.active else {}
 
     @property
@@ -64,19 +66,23 @@ class Stopping:
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Take over a snapshot."""
         self._best_value, self._waited, self.epochs = (snapshot[name] for name in ("best", "waited", "epochs"))
+        self.returned = self.stopped
         for name, values in self._kept.items():
             values.copy_(snapshot["kept"][name])
 
     def hold(self) -> None:
         """Put the rows that stand still back to their best: batch norm's statistics move in every training pass."""
         if self.active:
-            self._copy(np.flatnonzero(self.stopped).tolist(), back=True)
+            self._go_back(np.flatnonzero(self.stopped).tolist())
 
-    def watch(self, epoch: int, evaluated: Mapping[str, NDArray[np.float64]]) -> bool:
-        """Look at an epoch's evaluation; return whether some row went back to its best parameters."""
+    def watch(self, epoch: int, evaluated: Mapping[str, NDArray[np.float64]], shown: torch.Tensor) -> bool:
+        """Look at an epoch's evaluation at parameters ``shown`` (M, N); return whether some row went back to its best.
+
+        An averaging optimizer's rows are shown at their average, which is then what they keep and end with.
+        """
         due = [row for row, rule in enumerate(self._rules) if rule is not None and self._is_due(row, epoch)]
         better = [row for row in due if self._improves(row, float(evaluated[self._rule(row).metric][row]))]
-        self._copy(better, back=False)
+        self._keep(better, shown)
         ended = []
         for row in due:
             self._waited[row] = 0 if row in better else self._waited[row] + 1
@@ -85,7 +91,8 @@ class Stopping:
                 ended.append(row)
             elif epoch == self._epochs[row][1] and row not in better:
                 ended.append(row)
-        self._copy(ended, back=True)
+        self._go_back(ended)
+        self.returned[ended] = True
         return bool(ended)
 
     def _rule(self, row: int) -> Patience:
@@ -107,9 +114,13 @@ class Stopping:
         return True
 
     @torch.no_grad()
-    def _copy(self, rows: Sequence[int], *, back: bool) -> None:
+    def _keep(self, rows: list[int], shown: torch.Tensor) -> None:
+        for name, present in {**self._state(), "block": shown}.items():
+            if rows:
+                self._kept[name][rows] = present[rows]
+
+    @torch.no_grad()
+    def _go_back(self, rows: list[int]) -> None:
         for name, present in self._state().items():
-            kept = self._kept.get(name)
-            if kept is not None and rows:
-                source, target = (kept, present) if back else (present, kept)
-                target[list(rows)] = source[list(rows)]
+            if rows:
+                present[rows] = self._kept[name][rows]

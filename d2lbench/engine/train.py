@@ -44,10 +44,14 @@ if TYPE_CHECKING:
 
 
 def prepare_process(threads: int = 1) -> None:
-    """Set what numbers depend on in this process: threads, denormals flushed to zero, no reduced precision."""
+    """Set what numbers depend on in this process: threads, denormals flushed to zero, no reduced precision.
+
+    Convolutions on a GPU would otherwise be rounded to TF32, ten bits: of the two, torch spares products alone.
+    """
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
 def train(stack: Stack, *, device: str = "cpu", checkpoint: Checkpoint | None = None) -> list[Outcome]:
@@ -136,7 +140,6 @@ class Training:
             "buffers": dict(self.parameters.buffers),
             "families": [family.snapshot() for family in self.families],
             "borrowed": self.borrowed.snapshot() if self.borrowed else None,
-            "oscillation": self.oscillation.snapshot() if self.oscillation is not None else None,
             "stopping": self.stopping.snapshot(),
             "journal": self.journal.snapshot(),
         }
@@ -150,8 +153,6 @@ class Training:
             family.restore(own)
         if self.borrowed is not None:
             self.borrowed.restore(state["borrowed"])
-        if self.oscillation is not None:
-            self.oscillation.restore(state["oscillation"])
         self.stopping.restore(state["stopping"])
         self.journal.restore(state["journal"])
         done = int(state["epoch"])
@@ -198,15 +199,15 @@ class Training:
         assert self.borrowed is not None
         sparse = self.borrowed.sparse
 
-        def compute() -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        def compute() -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...]]:
             loss, gradients = self.loss_and_gradients(x, y)
-            if sparse:
-                return loss, gradients
+            if sparse:  # goes with no penalties
+                return loss, torch.zeros_like(loss), gradients
             with torch.no_grad():
                 torch.cat([g.flatten(1) for g in gradients], dim=1, out=self.gradients)
                 self.penalties.apply(self.gradients)
                 changed = self.parameters.with_rows(self.gradients).leaves.values()
-                return loss, tuple(g.detach().clone() for g in changed)
+                return loss, self.penalties.sizes(), tuple(g.detach().clone() for g in changed)
 
         return self.borrowed.step(compute, t)
 
@@ -226,6 +227,8 @@ class Training:
             self.borrowed.begin(on_device)
         if self.masks is not None:
             self.masks.begin(epoch, self.dtype)
+        if self.oscillation is not None:
+            self.oscillation.begin()
         self.journal.note(epoch, {"learning_rate": rates[0]})
 
     def close(self, epoch: int, losses: torch.Tensor, health: torch.Tensor) -> None:
@@ -241,7 +244,8 @@ class Training:
         shown = self.shown()
         if epoch == 0 or self.journal.evaluates(epoch):
             self.evaluate(epoch, shown)
-            if epoch and self.stopping.active and self.stopping.watch(epoch, self.journal.at(epoch)):
+            if epoch and self.stopping.active and self.stopping.watch(epoch, self.journal.at(epoch), shown.block):
+                shown = self.shown()
                 self.evaluate(epoch, shown)  # some row went back to its best: that is what it ends with
         if epoch == 0 or self.journal.ends(epoch):
             x, y = self.feed.gather(self.feed.rows["train"][:, :PROBED])
@@ -260,7 +264,7 @@ class Training:
 
     def shown(self) -> Parameters:
         """Return the parameters at which the networks are judged."""
-        block = evaluated_block(self.families, self.parameters.block)
+        block = evaluated_block(self.families, self.parameters.block, self.stopping.returned)
         return self.parameters if block is self.parameters.block else self.parameters.with_rows(block)
 
     def evaluate(self, epoch: int, shown: Parameters) -> None:

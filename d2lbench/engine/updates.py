@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from d2lbench.catalogue import load
@@ -12,6 +13,8 @@ from d2lbench.engine.plan import family_of, regularization_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from d2lbench.catalogue.optimizers import Family
     from d2lbench.engine.parameters import Parameters
@@ -108,14 +111,19 @@ def _runs(cells: Sequence[Cell]) -> Iterator[tuple[slice, list[Component]]]:
         first += len(optimizers)
 
 
-def evaluated_block(families: Sequence[FamilyRows], block: torch.Tensor) -> torch.Tensor:
-    """Return the parameters at which the networks are judged, (M, N): an averaging optimizer's rows at its average."""
+def evaluated_block(families: Sequence[FamilyRows], block: torch.Tensor, returned: NDArray[np.bool_]) -> torch.Tensor:
+    """Return the parameters at which the networks are judged, (M, N): an averaging optimizer's rows at its average.
+
+    But not those rows, ``returned`` (M,), that early stopping has put back to their best average.
+    """
     averaging = [each for each in families if each.averages]
     if not averaging:
         return block
     shown = block.clone()
     for each in averaging:
         shown[each.rows] = each.state[str(each.family.averaged)]
+    back = np.flatnonzero(returned).tolist()
+    shown[back] = block[back]
     return shown
 
 
@@ -150,6 +158,14 @@ class Penalties:
             norms = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)  # (M, 1)
             gradients.mul_((self._most / (norms + 1e-6)).clamp_(max=1.0))  # 1e-6 as in torch.nn.utils
         self._add("decay", gradients)
+
+    def sizes(self) -> torch.Tensor:
+        """Return what the penalties and the decay add to each cell's loss, (M,): λ·Σ|w| and λ/2·Σw²."""
+        total = self._w.new_zeros(len(self._w))
+        for kind, strength in self._strengths.items():
+            size = self._w.abs().sum(1) if kind == "l1" else self._w.square().sum(1) / 2
+            total += strength[:, 0] * size
+        return total
 
     def _add(self, kind: str, gradients: torch.Tensor) -> None:
         if kind in self._strengths:

@@ -173,10 +173,14 @@ def _without_runs(file: GridFile, scale: Scale, name: str) -> Grid:
     if not file.claims or any(text.head.kind != "timing" for text in file.claims):
         problem = "is missing"
         raise GridError(problem, key="base", allowed="a table with dataset, model, optimizer, …, or experiment")
+    if file.published:
+        problem = "stands beside an arm, and a grid without base has none"
+        raise GridError(problem, key=file.published[0].key, allowed="a base, or no [[published]]")
     found = tuple(claims.claim(text, None, scale) for text in file.claims)
     return Grid(
         name, file.file, file.title, file.question, scale, (), (), 0, (), (), (), found, (), None,
         file.keep_weights, Size(()), digest({"document": dict(file.document), "scale": scale}), file.document,
+        untested=file.untested,
     )  # fmt: skip
 
 

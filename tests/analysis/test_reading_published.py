@@ -118,6 +118,23 @@ def test_seeds_that_agree_leave_a_point_which_only_the_same_number_hits(grid_of,
     assert entry.notes == ("all seeds agree, so the interval is a point",)
 
 
+def test_losses_are_predicted_by_their_logarithms(grid_of, results_of):
+    """A log-normal spread: the interval is that of Student in logarithms, and never below zero."""
+    losses = [0.02, 0.3, 0.05, 1.2, 0.1, 0.7]
+    grid = grid_of(f"{ENTRY}value = 0.5\n".replace('"test_accuracy"', '"test_loss"'), seeds=6)
+    (entry,) = beside_published(results_of(grid, lambda _, __, seed: {"test_loss": losses[seed]}))
+    logs = np.log(losses)
+    spread = stats.t.ppf(0.975, 5) * logs.std(ddof=1) * (1 + 1 / 6) ** 0.5
+    assert entry.mean == pytest.approx(np.exp(logs.mean()), rel=1e-12)
+    assert (entry.low, entry.high) == pytest.approx(np.exp([logs.mean() - spread, logs.mean() + spread]), rel=1e-12)
+    assert entry.notes == ("geometric mean; the interval is one of logarithms",)
+
+
+def test_an_interval_that_no_accuracy_fills_is_told(grid_of, results_of):
+    entry = view(grid_of, results_of, [0.1, 0.1, 0.1, 0.8, 0.8, 0.8], [0.7], seeds=6)
+    assert entry.notes == ("the interval reaches beyond 0…1: our runs are not spread normally, and it says little",)
+
+
 def test_no_verdict_and_no_claim_comes_of_it(grid_of, results_of):
     class Unseen:
         def claim_seen(self, *_):

@@ -228,6 +228,17 @@ def test_lbfgs_at_rate_zero_stands_still(line_search):
     assert torch.equal(p, torch.ones_like(p))
 
 
+@pytest.mark.parametrize("line_search", ["none", "strong-wolfe"])
+def test_lbfgs_stands_still_while_a_schedule_holds_its_rate_at_zero_and_then_goes_on(line_search):
+    p, loss = quadratic([1.0, 30.0])
+    optimizer = unstacked("lbfgs", lr=1.0, line_search=line_search).make([p])
+    for rate, moves in ((0.0, False), (1.0, True), (0.0, False)):
+        before = p.detach().clone()
+        optimizer.param_groups[0]["lr"] = rate
+        step(optimizer, loss)
+        assert torch.equal(p, before) is not moves
+
+
 def bag(seed=0):
     torch.manual_seed(seed)
     return torch.nn.EmbeddingBag(6, 3, sparse=True).double()
@@ -312,15 +323,37 @@ def test_lbfgs_refuses_a_batch_of_fewer_than_all_examples():
     )
 
 
+PLAIN = {
+    "model": Component("model", "embedding-bag"),
+    "regularizer": Component("regularizer", "none"),
+    "clip_norm": None,
+}
+
+
 def test_sparse_adam_refuses_a_model_without_an_embedding():
     check = check_of("sparse-adam")
-    check(config(("sparse-adam", {}), model=Component("model", "embedding-bag")))
+    check(config(("sparse-adam", {}), **PLAIN))
     with pytest.raises(GridError) as error:
-        check(config(("sparse-adam", {}), model=Component("model", "mlp")))
+        check(config(("sparse-adam", {}), **{**PLAIN, "model": Component("model", "mlp")}))
     assert str(error.value) == (
         'optimizer: sparse Adam updates the rows of an embedding, and this model has none; given "mlp"; '
         'allowed: model = "embedding-bag", or optimizer = "adam"'
     )
+
+
+@pytest.mark.parametrize(
+    ("part", "end"),
+    [
+        ({"regularizer": Component("regularizer", "l2")}, 'given "l2"; allowed: "none", or optimizer = "adam"'),
+        ({"clip_norm": 0.5}, 'given 0.5; allowed: no clip_norm, or optimizer = "adam"'),
+    ],
+    ids=["regularizer", "clip_norm"],
+)
+def test_sparse_adam_refuses_what_changes_the_rows_that_no_batch_touched(part, end):
+    with pytest.raises(GridError) as error:
+        check_of("sparse-adam")(config(("sparse-adam", {}), **{**PLAIN, **part}))
+    problem = "sparse Adam takes gradients of the touched rows alone, as they are"
+    assert str(error.value) == f"{next(iter(part))}: {problem}; {end}"
 
 
 def test_rprop_refuses_a_smallest_step_above_the_largest():

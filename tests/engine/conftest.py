@@ -201,14 +201,15 @@ class ByTheBook:
         loss = TORCH_LOSSES[self.config.loss.name](
             self.network(self.x[rows]), self.y[rows], **dict(self.config.loss.options)
         )
-        (loss + penalty(self.network, self.numbers)).backward()
+        whole = loss + penalty(self.network, self.numbers)
+        whole.backward()
         if self.config.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
         if isinstance(self.optimizer, torch.optim.SparseAdam):
             for value in self.network.parameters():
                 value.grad = value.grad.to_sparse(1)
         seen.append(loss.item())
-        return loss
+        return whole.detach()
 
 
 def train_by_the_book(cell):

@@ -124,6 +124,18 @@ def test_steps_that_agree_do_not_oscillate_and_steps_that_cancel_do():
     torch.testing.assert_close(oscillation.close(), torch.tensor([0.0, 1.0], dtype=torch.float64))
 
 
+def test_what_moves_between_two_epochs_is_no_step():
+    block = torch.zeros(1, 3)
+    oscillation = Oscillation(block)
+    for _ in range(2):
+        block += 100  # as early stopping does that puts a row back
+        oscillation.begin()
+        for _ in range(4):
+            block += 1
+            oscillation.step()
+        assert oscillation.close().tolist() == [0.0]
+
+
 def test_step_oscillation_is_recorded_where_it_is_asked_for(outcomes):
     x, y = outcomes[0].series["step_oscillation"]
     assert x.tolist() == [1, 2]

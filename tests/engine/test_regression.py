@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from d2lbench import catalogue
 from d2lbench.engine.plan import plan
@@ -97,3 +98,26 @@ def test_a_constant_network_has_the_constant_predictors_loss(loss, make_cell):
     expected = {"mse": 0.25}.get(loss, math.log(2))
     assert outcome.constant_loss == pytest.approx(expected, rel=0.02)
     assert start == pytest.approx({"mse": 0.5}.get(loss, math.log(2)), rel=1e-6)
+
+
+def test_a_searching_lbfgs_with_an_l2_penalty_reaches_the_ridge_solution(make_cell, stacked_run):
+    """The minimum of |Xw + b - y|²/2n + λ/2·|w|² in closed form (Hoerl and Kennard 1970); no penalty on b."""
+    problem = {**HIGH_DIMENSIONAL, "dataset": ("least-squares", {}), "batch_size": 1500, "epochs": 4}
+    searching = ("lbfgs", {"line_search": "strong-wolfe"})
+    cell = make_cell(**{**problem, "optimizer": searching}, regularizer=("l2", {"strength": 0.5}))
+    row, outcome = stacked_run([cell])[cell.id]
+    splits, x, y = data_of(cell)
+    x, y = x[splits.train], y[splits.train]
+    x, y = x - x.mean(0), y - y.mean()
+    w = np.linalg.solve(x.T @ x / len(y) + 0.5 * np.eye(x.shape[1]), x.T @ y / len(y))
+    np.testing.assert_allclose(row[:-1].numpy(), w, rtol=0, atol=2e-5)  # torch's tolerance is 1e-9 of the loss
+    assert outcome.status == "done"
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_constant_of_a_binary_cross_entropy_is_a_number_where_a_class_is_missing(classes):
+    loss = catalogue.load().get("loss", "bce").factory()
+    labels = torch.zeros(1, 5, dtype=torch.int64)  # of the first class alone
+    outputs = loss.constant(labels, classes)[:, None].expand(-1, 5, -1)
+    assert loss.per_example(outputs, labels).tolist() == [[0.0] * 5]
+    assert bool((loss.per_example(outputs, labels + 1) > 1e300).all())

@@ -83,6 +83,14 @@ def test_plateau_watches_the_metric_that_it_names(make_cell, stacked_run):
             plateau.watch(epoch, watched[1][list(watched[0]).index(epoch)])
 
 
+def test_a_plateau_past_its_own_end_asks_for_nothing(make_cell):
+    """Its neighbour trains on and is not evaluated at every epoch."""
+    watching = ("plateau", {"metric": "train_loss"})
+    rates = Rates([make_cell(epochs=1, schedule=watching), make_cell(epochs=4, eval_every=4)], 4)
+    rates.watch(2, {})
+    assert rates.of(3)[0].tolist() == [0.0, 0.1]
+
+
 def test_the_square_root_schedule_falls_with_the_number_of_units_begun(component):
     expected = [0.3 * 0.5 / np.sqrt(now) for now in range(1, UNITS + 1)]
     np.testing.assert_allclose(table(component("schedule", "square-root", scale=0.5), 0.3, UNITS), expected, rtol=1e-12)

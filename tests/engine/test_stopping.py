@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from d2lbench.engine.plan import Stack, plan
+from d2lbench.engine.plan import WEIGHTS, Stack, plan
 from d2lbench.engine.train import Training, train
 
 #: Overfits soon: a hundred images, and a rate at which the validation loss turns after some epochs.
@@ -76,3 +76,21 @@ def test_only_evaluated_epochs_count(make_cell, stacked_run):
     stop = int(outcome.series["stopped"][1][0])
     assert stop % 4 == 0
     assert stop > 0
+
+
+@pytest.mark.parametrize("patience", [2, 100])
+def test_a_run_that_is_judged_at_an_average_ends_with_its_best_average(patience, make_cell, stacked_run):
+    options = {**SMALL, "epochs": 6, "optimizer": ("asgd", {"lr": 0.5, "t0": 1.0})}  # four steps to the epoch
+    free = make_cell(1, **options)
+    curve = stacked_run([free])[free.id][1].series["validation_loss"][1]
+    best, stop = expected_end(curve[1:], patience, min_delta=9.0)
+    assert best == 1, "no later one is better by that much"
+    cell = make_cell(1, stopping=("patience", {"patience": patience, "min_delta": 9.0}), **options)
+    outcome = stacked_run([cell], series=frozenset({WEIGHTS}))[cell.id][1]
+    found = outcome.series["validation_loss"][1]
+    assert outcome.series["stopped"][1].tolist() == [stop]
+    assert found[-1] == pytest.approx(curve[best], rel=1e-12)
+    assert set(found[stop or 6 :]) == {found[-1]}, "it stays level from the stop on"
+    until_best = make_cell(1, **{**options, "epochs": best})
+    weights = stacked_run([until_best], series=frozenset({WEIGHTS}))[until_best.id][1].weights
+    assert outcome.weights == weights

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from d2lbench.catalogue.stopping import Patience
+from d2lbench.errors import GridError
 from d2lbench.grid import load
 from d2lbench.spec import Cell
 
@@ -95,3 +96,34 @@ def test_the_rule_of_two_evaluations_counts_the_last_epoch(loaded, registry, gri
     assert config_of(loaded, eval_every="3", stopping='"patience"').stopping.name == "patience"
     text = grid_text(dataset='{ name = "fashion-mnist" }', stopping='"patience"')
     assert load(text, registry, scale="full").arms[0].config.stopping.name == "patience"
+
+
+NUMBERS = {"dataset": '"high-dim-linear"', "model": '"linear"', "loss": '"half-mse"'}
+
+
+@pytest.mark.parametrize(
+    ("metric", "base", "key", "problem"),
+    [
+        ("validation_loss", NUMBERS, "schedule", "watches validation data, of which there is none"),
+        (
+            "validation_accuracy",
+            {**NUMBERS, "dataset": '{ name = "high-dim-linear", validation = 20 }'},
+            "schedule.metric",
+            "does not exist where numbers are predicted",
+        ),
+    ],
+)
+def test_a_plateau_is_refused_a_metric_that_no_run_has(loaded, metric, base, key, problem):
+    with pytest.raises(GridError, match=problem) as error:
+        loaded(schedule=f'{{ name = "plateau", metric = "{metric}" }}', **base)
+    assert error.value.key == f"base.{key}"
+
+
+def test_a_fold_is_validation_data_to_watch(loaded):
+    numbers = {**NUMBERS, "dataset": '{ name = "high-dim-linear", folds = 4 }'}
+    assert config_of(loaded, stopping='"patience"', **numbers).stopping.name == "patience"
+
+
+def test_a_squared_error_of_classes_leaves_an_accuracy_to_watch(loaded):
+    watching = '{ name = "patience", metric = "validation_accuracy" }'
+    assert config_of(loaded, stopping=watching, loss='"mse"').loss.name == "mse"

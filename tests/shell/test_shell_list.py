@@ -101,3 +101,14 @@ def test_what_a_plugin_registers_is_on_the_page_its_docstring_as_markdown(house)
         "- `times`: whole number; required",
     ]
     assert "Numbers.\n\nShape 7; regression; 1,200 train; read from `$D2LBENCH_DATA`\n\n- `features`" in out
+
+
+def test_a_regression_is_shown_by_its_loss(call, house):
+    base = 'dataset = "high-dim-linear"\nmodel = "linear"\nloss = "half-mse"\noptimizer = "sgd"\n'
+    text = f'format = 1\ntitle = "t"\nquestion = "q"\nseeds = 2\n[base]\n{base}epochs = 2\nbatch_size = 5\n'
+    house.write("numbers.toml", text)
+    _, out, _ = call("show", "numbers.toml")
+    assert "test loss   none" in out
+    assert "accuracy" not in out
+    (arm,) = json.loads(call("show", "numbers.toml", "--json")[1])["arms"]
+    assert arm["test_loss"] is None

@@ -59,7 +59,7 @@ def batch_loss(record: Record, /, *, at: At = "last") -> Any:
         y = np.where(np.isfinite(y), y, record.loss_when_diverged())
         if at in {"last", "best"}:
             return record.loss_when_diverged()
-    return value_at((x, y), "each" if at == "each" else "last" if at == "last" else at, "lower")
+    return value_at((x, y), at, "lower")
 
 
 @register(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
 
@@ -42,18 +42,38 @@ def lbfgs(
     def make(parameters: list[torch.Tensor]) -> torch.optim.Optimizer:
         import torch
 
-        # At rate 0 nothing is searched: torch's search divides by the length of its step.
-        search = "strong_wolfe" if line_search == "strong-wolfe" and lr > 0 else None
-        return torch.optim.LBFGS(parameters, lr=lr, max_iter=max_iter, history_size=history_size, line_search_fn=search)
+        search = {"none": None, "strong-wolfe": "strong_wolfe"}[line_search]
+
+        class Searching(torch.optim.LBFGS):
+            """Torch's own, which searches nothing at rate 0: its search divides by the length of its step."""
+
+            def step(self, closure: Any) -> Any:  # type: ignore[override]
+                group = self.param_groups[0]
+                group["line_search_fn"] = search if group["lr"] > 0 else None
+                return super().step(closure)  # type: ignore[no-untyped-call]
+
+        return Searching(parameters, lr=lr, max_iter=max_iter, history_size=history_size, line_search_fn=search)
 
     return Unstacked(make, "LBFGS", full_batch=True)
 
 
 def _goes_with_embeddings(config: Config) -> None:
+    """Refuse a model without an embedding, and what changes every number of a gradient that holds only some.
+
+    Raises
+    ------
+    GridError
+        Names the model, the regularizer or the clipping.
+    """
     if config.model.name != "embedding-bag":
         problem = "sparse Adam updates the rows of an embedding, and this model has none"
         allowed = 'model = "embedding-bag", or optimizer = "adam"'
         raise GridError(problem, key="optimizer", given=config.model.name, allowed=allowed)
+    problem, allowed = "sparse Adam takes gradients of the touched rows alone, as they are", 'or optimizer = "adam"'
+    if config.regularizer.name != "none":
+        raise GridError(problem, key="regularizer", given=config.regularizer.name, allowed=f'"none", {allowed}')
+    if config.clip_norm is not None:
+        raise GridError(problem, key="clip_norm", given=config.clip_norm, allowed=f"no clip_norm, {allowed}")
 
 
 @register("optimizer", "sparse-adam", check=_goes_with_embeddings)

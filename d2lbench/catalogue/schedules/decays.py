@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge, Gt, Lt, MinLen
 
 from d2lbench.catalogue.schedules.options import Factor, Length, Multiple, Share, Unit, Units, warmup_leaves_room
+from d2lbench.catalogue.stopping import refuse_nothing_to_watch
 from d2lbench.errors import GridError
 from d2lbench.registry import register
 
@@ -137,6 +138,7 @@ def exponential(
 
 def _plateau_by_epoch(config: Config) -> None:
     warmup_leaves_room(config)
+    refuse_nothing_to_watch(config, "schedule")
     watched = str(config.schedule.get("metric"))
     if config.eval_every != 1 and not watched.startswith("batch_"):
         problem = f"watches {watched} after every epoch"
