@@ -93,7 +93,7 @@ class Tuning:
         if not has_validation(arm.config, self._resolver):
             problem = f'the arm "{arm.label}" has no validation data to pick its trials on'
             given = arm.config.dataset.label()
-            raise GridError(problem, key=chosen.key, given=given, allowed="a dataset with validation > 0")
+            raise GridError(problem, key=chosen.key, given=given, allowed="a dataset with validation > 0, or folds")
 
     def _ladder(self, arm: Arm, draft: Draft, chosen: _Entry) -> tuple[Rung, ...]:
         found = []
