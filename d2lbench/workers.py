@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
@@ -35,6 +36,23 @@ HUNG_SECONDS = 120.0
 STOP = "stop"
 #: How torch's allocators say that memory ran out where they raise no error of its own.
 _MEMORY_WORDS = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+
+
+@functools.cache
+def _hush_a_pool_that_ends() -> None:
+    """Leave out what a pool's own thread complains of once it has been told to end and to kill its workers.
+
+    A stack that finishes at that very moment makes the thread answer a future twice, and Python would print that for
+    the user; nothing is lost by it. Every other thread's errors are told as before.
+    """
+    told = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        flags = getattr(args.thread, "executor_flags", None)
+        if flags is None or not flags.kill_workers:
+            told(args)
+
+    threading.excepthook = hook
 
 
 @dataclass(frozen=True)
@@ -266,5 +284,6 @@ class Pool:
         self._folder = tempfile.TemporaryDirectory(prefix="d2lbench-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
         about = (os.getpid(), folder, tuple(Path(path).resolve() for path in self.plugins))
+        _hush_a_pool_that_ends()
         self._executor = ProcessPoolExecutor(max_workers=self.jobs, initializer=_prepare, initargs=about, env=threads)
         return folder
