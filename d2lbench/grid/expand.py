@@ -16,7 +16,7 @@ from d2lbench.grid.axes import refuse_conflicts
 from d2lbench.grid.axes import zipped as zipped_length
 from d2lbench.grid.file import NAMED_KEYS, axes_table
 from d2lbench.grid.model import Arm, Axis, Setting
-from d2lbench.grid.resolve import as_value
+from d2lbench.grid.resolve import as_value, frozen
 from d2lbench.grid.tune import Tuning
 from d2lbench.spec import Component, digest, spelled
 
@@ -106,7 +106,7 @@ class Expansion:
         for point in itertools.product(*rows):
             pairs = [pair for row in point for pair in row]
             settings, draft = self._context_draft(members, pairs)
-            values = tuple(setting.value for setting in settings)
+            values = tuple(frozen(setting.value) for setting in settings)
             if values in seen:
                 problem = "stands twice among the contexts"
                 given = ", ".join(setting.label for setting in settings)
