@@ -228,6 +228,44 @@ def export(
         _print(str(output))
 
 
+@app.command("time")
+def time_(
+    *,
+    patterns: flags.Cases = None,
+    phases: flags.Phases = None,
+    sizes: flags.CaseSizes = None,
+    dtypes: flags.Dtypes = None,
+    device: flags.TimeDevice = flags.Device.cpu,
+    threads: flags.Threads = 1,
+    budget: flags.Budget = None,
+    compiled: flags.Compiled = False,
+    cold: flags.Cold = False,
+    list_cases: flags.ListCases = False,
+    output: flags.TimingsFile = None,
+    plugins: flags.Plugins = None,
+    as_json: flags.Json = False,
+) -> None:
+    """Time kernels forward and backward, each checked first, beside the ceilings of this machine.
+
+    A time is a median of windows with its 95 % interval; what is wrong, or not known well enough, is said so.
+    """
+    from d2lbench import timing_command
+
+    asked: Any = {"patterns": patterns, "phases": phases, "sizes": sizes, "dtypes": dtypes or ["float32"]}
+    asked = {name: tuple(map(str, words or ())) for name, words in asked.items()}
+    asked |= {"device": device.value, "threads": threads, "budget": budget, "compiled": compiled, "cold": cold}
+    request = timing_command.Request(**asked, plugins=tuple(plugins or ()))
+    if list_cases:
+        _print(timing_command.listed(request, as_json=as_json))
+        return
+    timed = timing_command.run(request)
+    _print(timed.as_json() if as_json else timed.text())
+    if output is not None:
+        timed.write(output)
+    if timed.exit_code:
+        raise typer.Exit(timed.exit_code)
+
+
 @app.command()
 def schema(*, plugins: flags.Plugins = None) -> None:
     """Print the JSON Schema of a grid file, for editors."""

@@ -84,6 +84,10 @@ class StoreError(D2lbenchError):
     exit_code = 3
 
 
+class TimingError(D2lbenchError):
+    """A kernel case gets no number: it is wrong, its work is unknown, or it does not have what it declares."""
+
+
 def nearest_name(given: str, allowed: Iterable[str]) -> str | None:
     """Return the allowed name that looks most like ``given``, or None when none is close."""
     names = {name.lower(): name for name in allowed}

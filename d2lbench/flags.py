@@ -42,6 +42,24 @@ class ListFormat(StrEnum):
     markdown = "markdown"
 
 
+class PhaseName(StrEnum):
+    """What `time` times apart."""
+
+    forward = "forward"
+    forward_train = "forward-train"
+    backward = "backward"
+    step = "step"
+    whole = "whole"
+
+
+class Dtype(StrEnum):
+    """What numbers `time` computes with."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float64 = "float64"
+
+
 Grids = Annotated[
     list[str] | None, typer.Argument(metavar="GRID", help="Names of grids or paths of grid files. Default: all.")
 ]
@@ -75,3 +93,24 @@ NoReport = Annotated[bool, typer.Option("--no-report", help="Train only.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before more than 10,000 cells.")]
 Kind = Annotated[str | None, typer.Argument(help="grids, or a kind: optimizers, datasets, metrics, …")]
 GridOrCell = Annotated[str, typer.Argument(metavar="NAME", help="A grid, or the first digits of a cell's identity.")]
+Cases = Annotated[
+    list[str] | None,
+    typer.Option("-k", metavar="PATTERN", help="Only cases whose name or group contains this, or a glob. Repeatable."),
+]
+Phases = Annotated[list[PhaseName] | None, typer.Option("--phase", help="Only this phase. May be repeated.")]
+CaseSizes = Annotated[list[str] | None, typer.Option("--size", metavar="SIZE", help="Only this size. May be repeated.")]
+Dtypes = Annotated[
+    list[Dtype] | None, typer.Option("--dtype", help="Compute with these numbers; default: float32. May be repeated.")
+]
+TimeDevice = Annotated[Device, typer.Option("--device", envvar="D2LBENCH_DEVICE", help="Where the kernels run.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of the kernels on a CPU.")]
+Budget = Annotated[
+    float | None,
+    typer.Option("--budget", metavar="SECONDS", min=0.1, help="For everything together. Default: 2 s for each phase."),
+]
+Compiled = Annotated[bool, typer.Option("--compile", help="Time what torch.compile makes of each case.")]
+Cold = Annotated[bool, typer.Option("--cold", help="Take other tensors at every call, so that no cache holds them.")]
+ListCases = Annotated[bool, typer.Option("--list", help="Say what there is to time, and stop.")]
+TimingsFile = Annotated[
+    Path | None, typer.Option("-o", "--output", help="File for the JSON, with every sample and the machine.")
+]

@@ -15,10 +15,12 @@ PLAIN_SECONDS = 30.0
 
 
 class Progress:
-    """Counts cells; shows how many are done, the rate and the time left on standard error."""
+    """Counts cells, or what ``unit`` names; shows how many are done, the rate and the time left on standard error."""
 
-    def __init__(self, total: int, *, quiet: bool = False, interval: float = PLAIN_SECONDS) -> None:
-        self.total, self.done = total, 0
+    def __init__(
+        self, total: int, *, quiet: bool = False, interval: float = PLAIN_SECONDS, unit: str = "cells"
+    ) -> None:
+        self.total, self.done, self._unit = total, 0, unit
         self._interval = interval
         self._quiet = quiet or total == 0
         self._began = self._told = time.monotonic()
@@ -28,7 +30,7 @@ class Progress:
 
             columns, rows = shutil.get_terminal_size()  # 80 by 24 where a terminal does not say
             size = {"ncols": columns, "nrows": rows}
-            self._bar = tqdm(total=total, unit=" cells", desc="training", file=sys.stderr, **size)
+            self._bar = tqdm(total=total, unit=f" {unit}", desc="starting", file=sys.stderr, **size)
 
     def __enter__(self) -> Self:
         """Show the bar until the block ends."""
@@ -64,7 +66,7 @@ class Progress:
         spent = max(time.monotonic() - self._began, 1e-9)
         rate = self.done / spent
         left = _clock((self.total - self.done) / rate) if self.done else "unknown time"
-        return f"{grid}: {self.done:,} of {self.total:,} cells, {rate:.3g} a second, {left} left"
+        return f"{grid}: {self.done:,} of {self.total:,} {self._unit}, {rate:.3g} a second, {left} left"
 
 
 def _clock(seconds: float) -> str:

@@ -23,7 +23,19 @@ LAYERS = (
     {"store", "planning", "runner", "workers", "progress", "plugins", "tuning"},
     {"analysis"},
     {"report"},
-    {"entry", "cli", "flags", "suite", "session", "checking", "listing", "reference", "__main__"},
+    {
+        "entry",
+        "cli",
+        "flags",
+        "suite",
+        "session",
+        "checking",
+        "listing",
+        "reference",
+        "timing_command",
+        "timing_text",
+        "__main__",
+    },
 )
 #: Everything right of the store works without what makes the runs.
 READERS = ("store", "analysis", "report")

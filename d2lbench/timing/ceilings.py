@@ -1,0 +1,62 @@
+"""The ceilings of this machine, measured: matrix products, copies at several sizes, the smallest kernel."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+
+from d2lbench.seeding import generator
+from d2lbench.timing.roofline import Ceilings
+from d2lbench.timing.stopping import Rule
+from d2lbench.timing.windows import collect, undisturbed
+
+if TYPE_CHECKING:
+    from d2lbench.timing.clock import Call, Clock
+
+#: Sides of square products: a library reaches its best at one of them.
+SIDES = {"cpu": (256, 512, 1024), "cuda": (2048, 4096, 8192)}
+SMALL_COPY = 2**18
+_RULE = Rule(0.02, least=15)
+
+
+def measure_ceilings(device: str, dtype: torch.dtype, clock: Clock, *, cache: int, seconds: float) -> Ceilings:
+    """Measure for ``seconds`` at most and return the ceilings; ``cache`` is the last level's size in bytes.
+
+    Copies move a quarter of a megabyte, a quarter of the cache, and four times the cache, half read and half written.
+    """
+    sizes = sorted({SMALL_COPY, max(cache // 4, SMALL_COPY), 4 * cache})
+    share = seconds / (2 * len(SIDES[device]) + len(sizes) + 1)
+
+    def median_of(call: Call) -> float:
+        return collect(call, clock, _RULE, time.monotonic() + share).summary.median
+
+    with torch.no_grad(), undisturbed():
+        flops = max(2 * side**3 / median_of(product) for side, product in _products(device, dtype))
+        copies = tuple((float(size), size / median_of(_copy(device, size))) for size in sizes)
+        one = torch.zeros(1, device=device)
+        return Ceilings(flops, copies, median_of(lambda: one.add_(1)))
+
+
+def _products(device: str, dtype: torch.dtype) -> Iterator[tuple[int, Call]]:
+    """Yield products of square matrices, on a CPU by both libraries that torch has for them.
+
+    torch multiplies float32 matrices with its BLAS and convolves with oneDNN; on processors that the BLAS was not made
+    for, oneDNN's product is twice as fast, and convolutions would stand far above a ceiling by the BLAS alone.
+    """
+    for side in SIDES[device]:
+        draw = generator(0, "ceiling", side)
+        a, b = (torch.randn(side, side, generator=draw).to(device, dtype) for _ in range(2))
+        yield side, functools.partial(torch.mm, a, b)
+        if device == "cpu" and dtype == torch.float32 and torch.backends.mkldnn.is_available():
+            yield side, functools.partial(torch.nn.functional.linear, a.to_mkldnn(), b)
+
+
+def _copy(device: str, size: int) -> Call:
+    block = torch.randn(2**13, generator=generator(0, "ceiling")).to(device)  # one draw, repeated: draws take longer
+    source = block.repeat(size // 2**16)  # 2**13 numbers of 4 bytes, read and written
+    target = torch.empty_like(source)
+    return lambda: target.copy_(source)

@@ -1,0 +1,92 @@
+"""Right before fast: a case is compared with its float64 reference, forward and back, before it gets a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from d2lbench.errors import TimingError
+from d2lbench.timing.phases import leaves, output_gradient
+
+if TYPE_CHECKING:
+    from d2lbench.timing.built import Built, Phase
+
+#: Phases that are right when the pass back is.
+_BACKWARD: frozenset[Phase] = frozenset({"backward", "whole"})
+
+
+def check(
+    built: Built,
+    call: Callable[..., torch.Tensor],
+    asked: Sequence[Phase],
+    declared: Sequence[Phase] | None = None,
+    *,
+    needed: bool = True,
+) -> tuple[Phase, ...]:
+    """Compare ``call`` with the reference and return the phases of ``asked`` that this proves right.
+
+    Forward is compared by value. Backward is compared by the gradients of those inputs that require them, for a random
+    gradient of the output; a reference that cannot be differentiated proves forward only. A step is proved where it is
+    all that is ``declared``: then ``call`` returns what steps lead to.
+
+    Raises
+    ------
+    TimingError
+        A value is off by more than the tolerance, the shape is another, or there is no reference and one is needed.
+    """
+    if built.reference is None:
+        if needed:
+            problem = "it has no float64 reference, so nothing says that it is right"
+            raise TimingError(problem)
+        return ()
+    unproved: set[Phase] = set() if tuple(declared or asked) == ("step",) else {"step"}
+    exact = [_exact(tensor) for tensor in built.inputs]
+    with torch.enable_grad():
+        expected = built.reference(*exact)
+        with torch.set_grad_enabled("step" in asked and not unproved):
+            _compare("forward", call(*built.inputs), expected, built.tolerance)
+        if not (_BACKWARD & set(asked) and _check_backward(built, call, exact, expected)):
+            unproved |= _BACKWARD
+    return tuple(phase for phase in asked if phase not in unproved)
+
+
+def _check_backward(
+    built: Built, call: Callable[..., torch.Tensor], exact: list[torch.Tensor], expected: torch.Tensor
+) -> bool:
+    """Compare the gradients of the inputs; False where the reference has none to compare with."""
+    wanted = [tensor for tensor in built.inputs if tensor.requires_grad]
+    twins = [tensor for tensor in exact if tensor.requires_grad]
+    if not wanted or not expected.requires_grad:
+        return False
+    output = call(*built.inputs)
+    gradient = output_gradient(output)
+    # All leaves, as in the timed call: a pass back that skips the parameters is another kernel.
+    found = torch.autograd.grad(output, leaves(built), gradient, allow_unused=True)[: len(wanted)]
+    right = torch.autograd.grad(expected, twins, gradient.double(), allow_unused=True)
+    for number, (ours, theirs) in enumerate(zip(found, right, strict=True)):
+        if theirs is not None:
+            name = f"the gradient of input {number}"
+            _compare(name, torch.zeros_like(theirs) if ours is None else ours, theirs, built.tolerance)
+    return True
+
+
+def _exact(tensor: torch.Tensor) -> torch.Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    return tensor.detach().double().requires_grad_(tensor.requires_grad)
+
+
+def _compare(name: str, found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
+    if found.shape != expected.shape:
+        problem = f"{name} has shape {tuple(found.shape)}, the reference {tuple(expected.shape)}"
+        raise TimingError(problem)
+    if found.numel() == 0:
+        return
+    expected = expected.detach()
+    largest = float(expected.abs().max())
+    error = float((found.detach().to(expected) - expected).abs().max()) / (largest or 1.0)
+    if not error <= tolerance:  # so that NaN is refused, too
+        problem = f"{name} is off by {error:.2g} of the reference's largest value; allowed: {tolerance:.2g}"
+        raise TimingError(problem)

@@ -1,0 +1,117 @@
+"""What was measured, raw samples included, and the JSON that it is kept in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from d2lbench.timing.built import Phase
+    from d2lbench.timing.roofline import Ceilings, Place, Work
+    from d2lbench.timing.stopping import Summary
+
+FORMAT = 1
+#: Beyond this share the phases do not add up to the whole, and the table says so.
+GAP = 0.10
+_PARTS: tuple[Phase, ...] = ("forward-train", "backward")
+
+#: ``refused`` is wrong or unknown, ``failed`` broke, ``skipped`` cannot be measured so, ``not reached`` had no time.
+Status = Literal["precise", "unconverged", "refused", "failed", "skipped", "not reached"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How cases are measured: what is the same for every row of a table, and what is an axis."""
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    threads: int = 1
+    compiled: bool = False
+    cold: bool = False
+
+    @property
+    def kind(self) -> str:
+        """``hot`` or ``cold``: two kinds of time that never share a column."""
+        return "cold" if self.cold else "hot"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One phase of one case: a time with its evidence, or the reason why there is none.
+
+    ``seconds`` holds a raw number per window, in the order of time, each the mean of ``calls`` calls. ``end_to_end`` is
+    there on CUDA only: the wall time from an idle device to an idle device.
+    """
+
+    case: str
+    group: str
+    size: str
+    phase: Phase
+    setting: Setting
+    status: Status
+    reason: str = ""
+    checked: bool = False
+    calls: int = 0
+    seconds: tuple[float, ...] = field(default=(), repr=False)
+    summary: Summary | None = None
+    host_bound: bool = False
+    end_to_end: Summary | None = None
+    work: Work | None = None
+    place: Place | None = None
+
+    @property
+    def timed(self) -> bool:
+        """Whether there is a number."""
+        return self.summary is not None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A case whose phases do not add up: whole over forward-train and backward, less 1."""
+
+    case: str
+    size: str
+    setting: Setting
+    share: float
+
+
+def gaps(measurements: Sequence[Measurement]) -> tuple[Gap, ...]:
+    """Return where the whole differs by more than a tenth from the sum of forward-train and backward.
+
+    More than the sum is waiting (for the host, for memory that the phases found in a cache); less is overlap. Times
+    without an interval say nothing of it.
+    """
+    medians = {
+        (m.case, m.size, m.setting, m.phase): m.summary.median
+        for m in measurements
+        if m.summary is not None and isfinite(m.summary.precision)
+    }
+    found = []
+    for (case, size, setting, phase), whole in medians.items():
+        parts = [medians.get((case, size, setting, part)) for part in _PARTS]
+        if phase == "whole" and None not in parts:
+            share = whole / sum(part for part in parts if part is not None) - 1
+            found += [Gap(case, size, setting, share)] if abs(share) > GAP else []
+    return tuple(found)
+
+
+def as_record(
+    measurements: Sequence[Measurement], ceilings: dict[str, Ceilings], machine: dict[str, Any], began: str
+) -> dict[str, Any]:
+    """Return everything as plain data: the machine, the ceilings by dtype, and each measurement with its samples."""
+    return {
+        "format": FORMAT,
+        "what": "timings",
+        "began": began,
+        "machine": machine,
+        "ceilings": {dtype: asdict(found) for dtype, found in ceilings.items()},
+        "measurements": [_record(measurement) for measurement in measurements],
+        "gaps": [{**asdict(gap), "kind": gap.setting.kind} for gap in gaps(measurements)],
+    }
+
+
+def _record(measurement: Measurement) -> dict[str, Any]:
+    setting = asdict(measurement.setting) | {"kind": measurement.setting.kind}
+    return {**asdict(measurement), "setting": setting}

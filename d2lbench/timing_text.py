@@ -1,0 +1,170 @@
+"""Timings as plain text: a list of cases, and a table by group with its evidence and what could not be timed."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from d2lbench.report.escape import plain
+from d2lbench.report.format import MINUS, NOTHING, TIMES, fixed, number
+
+if TYPE_CHECKING:
+    from d2lbench.timing.result import Measurement, Setting
+    from d2lbench.timing.roofline import Ceilings
+    from d2lbench.timing.selection import Case
+    from d2lbench.timing.stopping import Summary
+
+_HEADINGS: Final = ("case", "phase", "median", "95 % interval", "IQR", "windows", "GFLOP/s", "GB/s", "of ceiling", "")
+_WIDTH: Final = 110
+_LEFT: Final = (0, 1, 9)
+_UNITS: Final = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def records(cases: Iterable[Case]) -> list[dict[str, Any]]:
+    """Return the cases as plain data."""
+    return [
+        {
+            "case": case.name,
+            "size": case.size,
+            "group": case.group,
+            "phases": list(case.phases),
+            "options": dict(case.options),
+            "summary": case.entry.summary,
+        }
+        for case in cases
+    ]
+
+
+def listing(cases: Sequence[Case]) -> str:
+    """Return the cases by group, each with its phases, and how many there are."""
+    lines = []
+    width = max(len(case.identity) for case in cases)
+    for group, members in _grouped(cases):
+        lines += ["", f"{group}:"]
+        lines += [f"  {case.identity:<{width}}  {', '.join(case.phases)}" for case in members]
+    phases = sum(len(case.phases) for case in cases)
+    return "\n".join([f"{len(cases)} cases, {phases} phases (d2lbench time -k NAME):", *lines])
+
+
+def _grouped(things: Iterable[Any]) -> Iterable[tuple[str, list[Any]]]:
+    """Return what belongs to each group, groups in the order of their first member."""
+    groups: dict[str, list[Any]] = {}
+    for thing in things:
+        groups.setdefault(thing.group, []).append(thing)
+    return groups.items()
+
+
+def table(measurements: Sequence[Measurement], ceilings: dict[str, Ceilings], machine: dict[str, Any]) -> str:
+    """Return a table per setting, what does not add up, and what has no number with the reason."""
+    lines = [_machine(machine)]
+    for setting, members in itertools.groupby(measurements, lambda measurement: measurement.setting):
+        lines += ["", _setting(setting, ceilings.get(setting.dtype))]
+        for group, rows in _grouped(member for member in members if member.timed):
+            lines += ["", group, *_aligned([_HEADINGS, *map(_row, rows)])]
+    return "\n".join([*lines, *_gaps(measurements), *_without_a_number(measurements)])
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    names = (machine.get("gpu", machine["processor"]), f"{machine['cores']} cores", f"torch {machine['torch']}")
+    return plain(", ".join((*names, f"Python {machine['python']}", f"revision {machine['commit']}")))
+
+
+def _setting(setting: Setting, ceilings: Ceilings | None) -> str:
+    compiled = ", compiled" if setting.compiled else ""
+    threads = f"{setting.threads} thread{'s' if setting.threads > 1 else ''}"
+    told = f"{setting.device}, {setting.dtype}, {threads}, {setting.kind} cache{compiled}"
+    if ceilings is None:
+        return told
+    copies = [number(rate / 1e9) for _, rate in ceilings.copies]
+    return (
+        f"{told}; ceilings: {number(ceilings.flops / 1e9)} GFLOP/s, {copies[-1]} GB/s from memory "
+        f"({copies[0]} from a cache), {duration(ceilings.launch)} a launch"
+    )
+
+
+def _row(measurement: Measurement) -> tuple[str, ...]:
+    summary, work, place = measurement.summary, measurement.work, measurement.place
+    assert summary is not None
+    return (
+        f"{measurement.case}/{measurement.size}",
+        measurement.phase,
+        duration(summary.median),
+        _interval(summary),
+        f"{fixed(100 * summary.spread / summary.median, 1)} %",
+        f"{summary.windows} {TIMES} {measurement.calls}",
+        number(work.flops / summary.median / 1e9) if work and work.flops else NOTHING,
+        number(work.bytes / summary.median / 1e9) if work and work.bytes else NOTHING,
+        f"{fixed(100 * place.share, 0)} % {place.bound}" if place else NOTHING,
+        _notes(measurement),
+    )
+
+
+def _interval(summary: Summary) -> str:
+    """Return how far the ends are from the median, in percent: `−0.4 +0.6 %`."""
+    if not summary.low > 0:
+        return "unknown"
+    below, above = (100 * abs(end / summary.median - 1) for end in (summary.low, summary.high))
+    return f"{MINUS}{fixed(below, 1)} +{fixed(above, 1)} %"
+
+
+def _notes(measurement: Measurement) -> str:
+    notes = ["unconverged"] if measurement.status == "unconverged" else []
+    notes += [] if measurement.checked else ["unchecked"]
+    notes += ["host-bound"] if measurement.host_bound else []
+    if measurement.end_to_end is not None:
+        notes.append(f"end to end {duration(measurement.end_to_end.median)}")
+    return ", ".join(notes)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  "
+        + "  ".join(
+            f"{cell:<{width}}" if column in _LEFT else f"{cell:>{width}}"
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _gaps(measurements: Sequence[Measurement]) -> list[str]:
+    from d2lbench.timing.result import gaps
+
+    found = gaps(measurements)
+    told = [
+        f"  {gap.case}/{gap.size} ({gap.setting.dtype}): the whole takes {fixed(abs(100 * gap.share), 0)} % "
+        + ("longer (waiting, or caches that the phases alone find full)" if gap.share > 0 else "less (overlap)")
+        for gap in found
+    ]
+    return ["", "Phases that do not add up to the whole:", *told] if told else []
+
+
+def _without_a_number(measurements: Sequence[Measurement]) -> list[str]:
+    """Return what has no number: a line per case and reason, and one paragraph for all that time did not reach."""
+    reasons: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for measurement in measurements:
+        if not measurement.timed:
+            name = f"{measurement.case}/{measurement.size}"
+            cases = reasons.setdefault((measurement.status, measurement.reason), {})
+            cases.setdefault(name, []).append(measurement.phase)
+    if not reasons:
+        return []
+    missing = sum(not measurement.timed for measurement in measurements)
+    lines = ["", f"No number for {missing} of {len(measurements)} phases:"]
+    for (status, reason), cases in reasons.items():
+        why = f"{status}: {plain(reason, 200)}"
+        if status == "not reached":
+            told = f"{why} ({len(cases)} cases): {', '.join(cases)}"
+            lines += textwrap.wrap(told, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+        else:
+            lines += [f"  {name} {', '.join(dict.fromkeys(phases))}: {why}" for name, phases in cases.items()]
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """Return three digits of a time in the unit that suits it: ``12.3 µs``."""
+    scale, unit = next(((scale, unit) for scale, unit in _UNITS if seconds >= scale), _UNITS[-1])
+    return f"{number(seconds / scale)} {unit}"
