@@ -1,0 +1,31 @@
+"""What rows need that not every machine has."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+
+from d2lbench.errors import DataError
+
+
+def _fashion_mnist() -> str:
+    from d2lbench import catalogue
+
+    try:
+        catalogue.load().get("dataset", "fashion-mnist").trait("locate")()
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+def _benchopt() -> str:
+    return "" if importlib.util.find_spec("benchopt") else "benchopt is not installed; it comes with d2lbench[versus]"
+
+
+#: Name → a function that says why it is not there; nothing where it is.
+NEEDS: Mapping[str, Callable[[], str]] = {"fashion-mnist": _fashion_mnist, "benchopt": _benchopt}
+
+
+def missing(needs: Sequence[str]) -> str:
+    """Say what is missing, in words; nothing where all is there."""
+    return "; ".join(filter(None, (NEEDS[name]() for name in needs)))
