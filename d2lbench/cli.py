@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from d2lbench import __version__, flags
-from d2lbench.errors import StoreError
+from d2lbench.printing import show as _print
+from d2lbench.time_cli import time_
 
 app = typer.Typer(
     name="d2lbench",
@@ -32,21 +33,6 @@ def _request(**given: Any) -> Any:
     return Request(**{**given, **listed, "scale": given["scale"].value})
 
 
-class NobodyReadsError(Exception):
-    """Whoever read our output has gone, as `head` does."""
-
-
-def _print(text: str, end: str = "\n") -> None:
-    try:
-        sys.stdout.write(text + end)
-        sys.stdout.flush()
-    except BrokenPipeError as error:
-        raise NobodyReadsError from error
-    except OSError as error:
-        problem = f"standard output could not be written: {error.strerror}"
-        raise StoreError(problem) from error
-
-
 @app.command()
 def run(
     grids: flags.Grids = None,
@@ -62,6 +48,7 @@ def run(
     plugins: flags.Plugins = None,
     dry_run: flags.DryRun = False,
     no_report: flags.NoReport = False,
+    no_costs: flags.NoCosts = False,
     yes: flags.Yes = False,
     as_json: flags.Json = False,
 ) -> None:
@@ -78,7 +65,7 @@ def run(
     if dry_run:
         _print(suite.check_text(request))
         return
-    done = suite.run(request, report=not no_report, confirm=None if yes else _confirm)
+    done = suite.run(request, report=not no_report, costs=not no_costs, confirm=None if yes else _confirm)
     _print(done.as_json() if as_json else done.text())
     if not done.summary.complete:
         raise typer.Exit(3)
@@ -228,42 +215,7 @@ def export(
         _print(str(output))
 
 
-@app.command("time")
-def time_(
-    *,
-    patterns: flags.Cases = None,
-    phases: flags.Phases = None,
-    sizes: flags.CaseSizes = None,
-    dtypes: flags.Dtypes = None,
-    device: flags.TimeDevice = flags.Device.cpu,
-    threads: flags.Threads = 1,
-    budget: flags.Budget = None,
-    compiled: flags.Compiled = False,
-    cold: flags.Cold = False,
-    list_cases: flags.ListCases = False,
-    output: flags.TimingsFile = None,
-    plugins: flags.Plugins = None,
-    as_json: flags.Json = False,
-) -> None:
-    """Time kernels forward and backward, each checked first, beside the ceilings of this machine.
-
-    A time is a median of windows with its 95 % interval; what is wrong, or not known well enough, is said so.
-    """
-    from d2lbench import timing_command
-
-    asked: Any = {"patterns": patterns, "phases": phases, "sizes": sizes, "dtypes": dtypes or ["float32"]}
-    asked = {name: tuple(map(str, words or ())) for name, words in asked.items()}
-    asked |= {"device": device.value, "threads": threads, "budget": budget, "compiled": compiled, "cold": cold}
-    request = timing_command.Request(**asked, plugins=tuple(plugins or ()))
-    if list_cases:
-        _print(timing_command.listed(request, as_json=as_json))
-        return
-    timed = timing_command.run(request)
-    _print(timed.as_json() if as_json else timed.text())
-    if output is not None:
-        timed.write(output)
-    if timed.exit_code:
-        raise typer.Exit(timed.exit_code)
+app.command("time")(time_)
 
 
 @app.command()

@@ -12,8 +12,9 @@ from typing import NoReturn
 import typer
 
 from d2lbench import __version__
-from d2lbench.cli import NobodyReadsError, app
+from d2lbench.cli import app
 from d2lbench.errors import D2lbenchError
+from d2lbench.printing import NobodyReadsError
 
 INTERRUPTED = 130
 OUR_BUG = 70

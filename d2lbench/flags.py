@@ -90,9 +90,17 @@ ListForm = Annotated[
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Worker processes. Default: one a core.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and stop.")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Train only.")]
+NoCosts = Annotated[bool, typer.Option("--no-costs", help="Do not time what the arms cost: up to 20 s, once.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before more than 10,000 cells.")]
 Kind = Annotated[str | None, typer.Argument(help="grids, or a kind: optimizers, datasets, metrics, …")]
 GridOrCell = Annotated[str, typer.Argument(metavar="NAME", help="A grid, or the first digits of a cell's identity.")]
+TimedGrids = Annotated[
+    list[str] | None, typer.Argument(metavar="GRID", help="With --claims: grids that have kernels. Default: all.")
+]
+TimeClaims = Annotated[bool, typer.Option("--claims", help="Test what grids claim about kernels, in fresh processes.")]
+Rounds = Annotated[
+    int | None, typer.Option("--seeds", metavar="N", min=1, help="With --claims: rounds 0 to N-1, not the grid's own.")
+]
 Cases = Annotated[
     list[str] | None,
     typer.Option("-k", metavar="PATTERN", help="Only cases whose name or group contains this, or a glob. Repeatable."),

@@ -6,11 +6,13 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from d2lbench import catalogue, plugins, reference
+from d2lbench import plugins, reference
 from d2lbench.errors import UsageError, nearest_name
 from d2lbench.grid import find_grids, json_schema, load, scales
 from d2lbench.registry import REQUIRED, Entry, Registry
+from d2lbench.report.format import duration
 from d2lbench.session import Session, json_text
+from d2lbench.timing import cases
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +41,7 @@ def listed(
     UsageError
         There is no such kind.
     """
-    registry = catalogue.load()
+    registry = cases.load()
     plugins.load(plugin_files)
     if kind is None and as_markdown:
         return reference.page(registry)
@@ -97,7 +99,7 @@ def _entry_text(entry: Entry) -> str:
 
 def schema(plugin_files: tuple[Path, ...]) -> str:
     """Return the JSON Schema of a grid file, plugins included."""
-    registry = catalogue.load()
+    registry = cases.load()
     plugins.load(plugin_files)
     return json_text(json_schema(registry))
 
@@ -114,6 +116,7 @@ def shown(request: Request, *, as_json: bool = False) -> str:
 def _shown_grid(request: Request, *, as_json: bool) -> str:
     from d2lbench.analysis.assemble import results_of
     from d2lbench.analysis.headlines import headline_of
+    from d2lbench.analysis.kernel_table import kernel_table
     from d2lbench.analysis.results import Results
     from d2lbench.analysis.tables import arm_table
 
@@ -124,12 +127,13 @@ def _shown_grid(request: Request, *, as_json: bool) -> str:
             results = results_of(grid, store, session.environment)
     else:
         results = Results(grid, {})
-    table, headline = arm_table(results), headline_of(grid)
+    table, headline = (kernel_table if grid.is_timed else arm_table)(results), headline_of(grid)
+    column = "time" if grid.is_timed else headline.metric("test").name
     rows = [
         {
             "context": row.context,
             "arm": row.label,
-            headline.metric("test").name: None if row.metric.n == 0 else row.metric.mean,
+            column: None if row.metric.n == 0 else row.metric.mean,
             "n": row.metric.n,
             "done": row.done,
             "diverged": row.diverged,
@@ -140,22 +144,29 @@ def _shown_grid(request: Request, *, as_json: bool) -> str:
     ]
     if as_json:
         return json_text({"grid": grid.name, "question": grid.question, "arms": rows})
-    return "\n".join([f"{grid.name}: {grid.question}", grid.size_text, "", *_rows_text(rows, results, headline.word)])
+    return "\n".join([f"{grid.name}: {grid.question}", grid.size_text, "", *_rows_text(rows, results, column)])
 
 
-def _rows_text(rows: list[dict[str, Any]], results: Results, word: str) -> list[str]:
+def _rows_text(rows: list[dict[str, Any]], results: Results, column: str) -> list[str]:
     lines = []
     for context in dict.fromkeys(row["context"] for row in rows):
         if context:
             lines.append(context)
         for row in (row for row in rows if row["context"] == context):
-            known = row[f"test_{word}"]
-            value = "none" if known is None else f"{known:.4f}" if word == "accuracy" else f"{known:.4g}"
+            value = "none" if row[column] is None else _value(row[column], column)
             state = ", ".join(f"{row[key]} {key}" for key in ("done", "diverged", "missing") if row[key])
-            lines.append(f"  {row['arm']:<44} test {word} {value:>6}  {state}  {row['picked']}".rstrip())
+            told = f"{column.replace('_', ' ')} {value:>6}"
+            lines.append(f"  {row['arm']:<44} {told}  {state}  {row['picked']}".rstrip())
     claims = Counter(claim.kind for claim in results.grid.claims if claim.asked)
     lines += ["", "claims: " + (", ".join(f"{count} {kind}" for kind, count in claims.items()) or "none")]
     return lines
+
+
+def _value(number: float, column: str) -> str:
+    """Return a number of a column: a time in the unit that suits it, an accuracy in all of its digits."""
+    if column == "time":
+        return duration(number)
+    return f"{number:.4f}" if column.endswith("_accuracy") else f"{number:.4g}"
 
 
 def _shown_run(request: Request, prefix: str, *, as_json: bool) -> str:
@@ -164,7 +175,8 @@ def _shown_run(request: Request, prefix: str, *, as_json: bool) -> str:
 
     with Store(request.store, create=False) as store:
         key = environment(request.device).key
-        found = store.matching(key, prefix)
+        places = [place for place in store.environments() if place == key or place.startswith(f"{key}/")]
+        found = {(place, cell): run for place in places for cell, run in store.matching(place, prefix).items()}
     if len(found) != 1:
         how_many = f"{len(found)} stored runs begin" if found else "no stored run begins"
         problem = f"show: {how_many} with {prefix} in the environment {key}"

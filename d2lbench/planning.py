@@ -10,6 +10,7 @@ from d2lbench.catalogue.shapes import parameter_count
 from d2lbench.engine.plan import WEIGHTS, Stack, plan
 from d2lbench.errors import DataError
 from d2lbench.grid.measures import metric_entry
+from d2lbench.machines import environment_of
 from d2lbench.registry import REGISTRY, Registry
 from d2lbench.spec import Cell, Config
 
@@ -44,8 +45,9 @@ def plan_works(grids: Sequence[Grid], finished: Mapping[str, frozenset[str]], de
     """Return what is to be done for the grids, given the finished cells with the optional series that each has.
 
     A cell that several grids share is trained once, with the optional series of them all. Within a grid the costliest
-    stacks come first: a long one begun last would leave the other workers idle.
+    stacks come first: a long one begun last would leave the other workers idle. Kernels are left to their rounds.
     """
+    grids = [grid for grid in grids if not grid.is_timed]
     cells = {id(grid): list(grid.cells()) for grid in grids}
     wanted: dict[str, frozenset[str]] = {}
     for grid in grids:
@@ -92,12 +94,13 @@ def note_claims(grids: Sequence[Grid], store: Store, environment: str) -> None:
 
     Where both scales share their cells, what was declared before its data at one of them was so at the other.
     """
-    finished = store.finished(environment)
+    places = {id(grid): environment_of(grid, store, environment) for grid in grids}
+    finished = {place: store.finished(place) for place in set(places.values())}
     store.see_claims(
         [
             (grid.name, grid.scale, claim.id, claim.digest, has_data and not _declared_before(store, grid, claim))
             for grid in grids
-            for has_data in [any(cell.id in finished for cell in grid.cells())]
+            for has_data in [any(cell.id in finished[places[id(grid)]] for cell in grid.cells())]
             for claim in grid.claims
         ]
     )

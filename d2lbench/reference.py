@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from d2lbench.grid.kernels import phases_of
 from d2lbench.registry import REQUIRED
 from d2lbench.spec import spelled
 
@@ -30,6 +31,9 @@ KINDS: Final[Mapping[str, str]] = {
     "metric": 'What a claim measures: `metric = "test_accuracy"`, or `{ name = "sparsity", measure = "share" }`.',
     "statistic": 'How a claim sums up several values of its metric: `statistic = "slope"`, along the axis `over`.',
     "experiment": 'What is measured without training, in place of a dataset, a model and all that: `experiment = "…"`.',
+    "kernel": "What is timed, in place of all the others, by `d2lbench time --claims`: "
+    '`kernel = { name = "relu", size = "small", phase = "forward" }`. Beside its own options each takes `size` and '
+    "`implementation`, which stand for some of them, and `phase`, `dtype`, `threads`, `cold` and `compiled`.",
 }
 _TOP: Final = f"""# What a grid can name
 
@@ -150,9 +154,18 @@ def _experiment_facts(entry: Entry) -> list[str]:
     return [f"Measures {_joined(metrics)}"] if metrics else []
 
 
+def _kernel_facts(entry: Entry) -> list[str]:
+    """Return the group, the phases, and what a grid can call sizes and implementations."""
+    facts = [f"Group: {entry.trait('group', 'none')}", f"phases {_joined(phases_of(entry))}"]
+    for name in ("sizes", "implementations"):
+        facts += [f"{name} {_joined(entry.trait(name))}"] if entry.trait(name) else []
+    return facts
+
+
 _FACTS: Final[Mapping[str, Callable[[Entry], list[str]]]] = {
     "dataset": _dataset_facts,
     "loss": _loss_facts,
     "metric": _metric_facts,
     "experiment": _experiment_facts,
+    "kernel": _kernel_facts,
 }

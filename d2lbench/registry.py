@@ -15,7 +15,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
@@ -159,6 +159,12 @@ class Registry:
             return factory
 
         return decorate
+
+    def having(self, kind: str, entries: Iterable[Entry]) -> Registry:
+        """Return a registry like this one, but for the things of one kind."""
+        other = Registry()
+        other._entries = {**self._entries, kind: {entry.name: entry for entry in entries}}
+        return other
 
     def kinds(self) -> tuple[str, ...]:
         """Return the kinds that have at least one entry."""

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from d2lbench import catalogue, plugins
+from d2lbench import plugins
 from d2lbench.environment import environment
 from d2lbench.errors import StoreError, UsageError, nearest_name
 from d2lbench.grid import count, find_grids, load, scales
 from d2lbench.store import Store
+from d2lbench.timing import cases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +68,7 @@ class Session:
     def __post_init__(self) -> None:
         """Load everything."""
         request = self.request
-        registry = catalogue.load()
+        registry = cases.load()
         plugins.load(request.plugins)
         paths = find_grids(request.names)
         if not request.names:

@@ -98,15 +98,24 @@ class Config:
 
 @dataclass(frozen=True)
 class Measurement:
-    """An experiment that does not train: a registered function of its options and the seed."""
+    """What is measured in place of training: an experiment, or a kernel in one phase and setting.
+
+    An experiment is a registered function of its options and the seed. A kernel is timed once in each round, which is
+    a fresh process; the seed is the number of the round.
+    """
 
     experiment: Component
     replica: int = 0
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether it is a kernel, which `d2lbench time --claims` measures and `run` leaves alone."""
+        return self.experiment.kind == "kernel"
+
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
         """The canonical, JSON-able form."""
-        return {"experiment": {"name": self.experiment.name, **dict(self.experiment.canonical)}}
+        return {self.experiment.kind: {"name": self.experiment.name, **dict(self.experiment.canonical)}}
 
 
 @dataclass(frozen=True)
@@ -115,6 +124,11 @@ class Cell:
 
     config: Config | Measurement
     seed: int
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether it is a kernel in one round."""
+        return isinstance(self.config, Measurement) and self.config.is_timed
 
     @functools.cached_property
     def id(self) -> str:

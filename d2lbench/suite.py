@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from d2lbench import __version__
 from d2lbench.errors import UsageError
+from d2lbench.machines import environment_of
 from d2lbench.session import Request, Session, json_text, write_file
+from d2lbench.store.timings import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from d2lbench.analysis.model import Report
+    from d2lbench.costing import Costed
     from d2lbench.runner import Summary
     from d2lbench.store import Store
 
@@ -31,6 +35,8 @@ class Done:
     summary: Summary
     report: Path | None
     redrawn: bool = False
+    costed: Costed | None = None
+    timed: tuple[str, ...] = ()  # grids of kernels
 
     def text(self) -> str:
         """Return what the terminal shows at the end; the report's path is the last line."""
@@ -40,6 +46,8 @@ class Done:
         if summary.continued:
             lines.append(f"stacks continued from checkpoints: {summary.continued:,}")
         lines += [f"  {cells:,} cells: {reason}" for reason, cells in sorted(summary.reasons.items())]
+        lines += [f"kernels are left to `d2lbench time --claims`: {', '.join(self.timed)}"] if self.timed else []
+        lines += self.costed.lines() if self.costed else []
         if self.report is not None:
             lines += [] if self.redrawn else ["nothing new, report unchanged"]
             lines.append(str(self.report))
@@ -55,6 +63,7 @@ class Done:
             "reasons": self.summary.reasons,
             "report": str(self.report) if self.report else None,
             "redrawn": self.redrawn,
+            "costs": asdict(self.costed) if self.costed else None,
         }
         return json_text(content)
 
@@ -63,15 +72,19 @@ def _told(summary: Summary) -> str:
     return ", ".join(f"{cells:,} {status}" for status, cells in sorted(summary.counts.items())) or "none"
 
 
-def run(request: Request, *, report: bool = True, confirm: Callable[[str], bool] | None = None) -> Done:
-    """Train what is missing, then write the report unless nothing has changed since it was written.
+def run(
+    request: Request, *, report: bool = True, costs: bool = True, confirm: Callable[[str], bool] | None = None
+) -> Done:
+    """Train what is missing, time what the arms cost, then write the report unless nothing has changed since.
+
+    Costs are measured where a report will show them, after training has ended: nothing else then runs.
 
     Raises
     ------
     D2lbenchError
         A mistake in a grid, no store, no data, or more than 10,000 cells that nobody agreed to.
     """
-    _refuse_missing_device(request.device)
+    refuse_missing_device(request.device)
     session = Session(request, confirm)
     from d2lbench.planning import note_claims
     from d2lbench.runner import Runner
@@ -80,17 +93,36 @@ def run(request: Request, *, report: bool = True, confirm: Callable[[str], bool]
         note_claims(session.grids, store, session.environment)
         jobs = request.jobs or (1 if request.device == "cuda" else _cores())
         summary = Runner(store, request.device, jobs, request.plugins).run(session.grids)
+        timed = tuple(grid.name for grid in session.grids if grid.is_timed)
         if not report:
-            return Done(summary, None)
+            return Done(summary, None, timed=timed)
+        costed = _cost(session, store) if costs else None
         path, redrawn = _write(session, store)
-        return Done(summary, path, redrawn=redrawn)
+        return Done(summary, path, redrawn=redrawn, costed=costed, timed=timed)
+
+
+def _cost(session: Session, store: Store) -> Costed:
+    """Time the programs of the grids that the store has no costs of."""
+    from d2lbench.costing import Costing
+    from d2lbench.costing_process import CostProcess
+
+    request = session.request
+    process = functools.partial(CostProcess, request.device, request.plugins)
+    return Costing(store, request.device).run(session.grids, process)
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _refuse_missing_device(device: str) -> None:
+def refuse_missing_device(device: str) -> None:
+    """Refuse a GPU where torch finds none.
+
+    Raises
+    ------
+    UsageError
+        It is asked for and not there.
+    """
     if device == "cuda":
         import torch
 
@@ -125,9 +157,13 @@ def _fingerprint(session: Session, store: Store) -> str:
     content = hashlib.sha256(f"{__version__}{session.request.command}{session.environment}".encode())
     for grid in session.grids:
         content.update(grid.digest.encode())
-        runs = store.runs(session.environment, [cell.id for cell in grid.cells()], contents=False)
+        place = environment_of(grid, store, session.environment)
+        runs = store.runs(place, [cell.id for cell in grid.cells()], contents=False)
         for cell in sorted(runs):
             content.update(f"{cell}{runs[cell].sequence}{runs[cell].status}".encode())
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    for timing in (timing for kind in kinds for timing in store.timings(kind)):
+        content.update(f"{timing.kind}{timing.key}{timing.sequence}".encode())
     package = Path(__file__).parent
     sources = [source for name in ("analysis", "report", "catalogue") for source in (package / name).rglob("*.*")]
     for source in sorted(source for source in sources if source.suffix != ".pyc" and source.is_file()):
@@ -137,10 +173,11 @@ def _fingerprint(session: Session, store: Store) -> str:
 
 def _assembled(session: Session, store: Store) -> Report:
     from d2lbench.analysis.assemble import assemble
+    from d2lbench.costing import cost_key
     from d2lbench.planning import note_claims
 
     note_claims(session.grids, store, session.environment)
-    return assemble(session.grids, store, session.environment, session.request.command)
+    return assemble(session.grids, store, session.environment, session.request.command, cost_key)
 
 
 def check_text(request: Request) -> str:
@@ -168,10 +205,15 @@ def claims_text(request: Request) -> str:
 
 def claims_json(request: Request) -> str:
     """Return every claim with its verdict, for machines."""
+    return json_text(claim_rows(request))
+
+
+def claim_rows(request: Request) -> list[dict[str, Any]]:
+    """Return every claim with its verdict, and every published number, as plain data."""
     session = Session(request)
     with session.open_store() as store:
         report = _assembled(session, store)
-    return json_text([*map(_claim_row, report.claims), *map(_published_row, report.published)])
+    return [*map(_claim_row, report.claims), *map(_published_row, report.published)]
 
 
 def _claim_row(claim: Any) -> dict[str, Any]:

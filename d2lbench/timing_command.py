@@ -19,6 +19,8 @@ from d2lbench.timing import cases as registered
 from d2lbench.timing.selection import Case, cases, select
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from d2lbench.timing.result import Measurement, Setting
     from d2lbench.timing.roofline import Ceilings
 
@@ -78,6 +80,7 @@ class Timed:
     machine: dict[str, Any]
     began: str
     interrupted: bool
+    memory: tuple[dict[str, Any], ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -93,15 +96,34 @@ class Timed:
         """Return the table for a terminal."""
         return timing_text.table(self.measurements, self.ceilings, self.machine)
 
-    def as_json(self) -> str:
-        """Return everything, raw samples included, as JSON."""
+    def as_record(self) -> dict[str, Any]:
+        """Return everything, raw samples included, as plain data."""
         from d2lbench.timing.result import as_record
 
-        return json_text(as_record(self.measurements, self.ceilings, self.machine, self.began))
+        return {**as_record(self.measurements, self.ceilings, self.machine, self.began), "memory": list(self.memory)}
+
+    def as_json(self) -> str:
+        """Return the same as JSON."""
+        return json_text(self.as_record())
 
     def write(self, path: Path) -> None:
         """Write the JSON to a file, whole or not at all."""
         write_file(path, self.as_json() + "\n")
+
+    def save(self, store: Path) -> None:
+        """Put everything that has a number, or was refused, into a store, where the report finds it.
+
+        Raises
+        ------
+        StoreError
+            It cannot be opened or written.
+        """
+        if any(measurement.timed or measurement.status == "refused" for measurement in self.measurements):
+            from d2lbench.store import Store
+            from d2lbench.store.measured import rows_of
+
+            with Store(store) as opened:
+                opened.save_timings(rows_of(self.as_record()))
 
 
 def listed(request: Request, *, as_json: bool = False) -> str:
@@ -126,7 +148,23 @@ def run(request: Request) -> Timed:
             for measurement in campaign.run():
                 measurements.append(measurement)
                 progress.advance(1, f"{measurement.case}/{measurement.size}")
-        return Timed(tuple(measurements), campaign.ceilings, fingerprint(request.device), began, stop.asked)
+        return Timed(
+            tuple(measurements),
+            campaign.ceilings,
+            fingerprint(request.device),
+            began,
+            stop.asked,
+            _memory(chosen, request.device) if not stop.asked else (),
+        )
+
+
+def _memory(chosen: Iterable[Case], device: str) -> tuple[dict[str, Any], ...]:
+    """Return how memory grows with a perceptron, where networks are timed; it takes a second."""
+    if not any(case.group == "networks" for case in chosen):
+        return ()
+    from d2lbench.timing.scaling import memory_scaling
+
+    return tuple(memory_scaling(device))
 
 
 def _warn_of(busy: float, threads: int) -> None:

@@ -16,10 +16,23 @@ if TYPE_CHECKING:
     from d2lbench.timing.selection import Case
     from d2lbench.timing.stopping import Summary
 
-_HEADINGS: Final = ("case", "phase", "median", "95 % interval", "IQR", "windows", "GFLOP/s", "GB/s", "of ceiling", "")
+_HEADINGS: Final = (
+    "case",
+    "phase",
+    "median",
+    "95 % interval",
+    "IQR",
+    "windows",
+    "GFLOP/s",
+    "GB/s",
+    "of ceiling",
+    "memory",
+    "",
+)
 _WIDTH: Final = 110
-_LEFT: Final = (0, 1, 9)
+_LEFT: Final = (0, 1, 10)
 _UNITS: Final = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_BYTES: Final = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 
 
 def records(cases: Iterable[Case]) -> list[dict[str, Any]]:
@@ -58,11 +71,15 @@ def _grouped(things: Iterable[Any]) -> Iterable[tuple[str, list[Any]]]:
 
 def table(measurements: Sequence[Measurement], ceilings: dict[str, Ceilings], machine: dict[str, Any]) -> str:
     """Return a table per setting, what does not add up, and what has no number with the reason."""
+    from d2lbench.timing.result import sums
+
     lines = [_machine(machine)]
     for setting, members in itertools.groupby(measurements, lambda measurement: measurement.setting):
         lines += ["", _setting(setting, ceilings.get(setting.dtype))]
-        for group, rows in _grouped(member for member in members if member.timed):
-            lines += ["", group, *_aligned([_HEADINGS, *map(_row, rows)])]
+        timed = [member for member in members if member.timed]
+        shares = {(found.case, found.size): found.share for found in sums(timed)}
+        for group, rows in _grouped(timed):
+            lines += ["", group, *_aligned([_HEADINGS, *(_row(row, shares) for row in rows)])]
     return "\n".join([*lines, *_gaps(measurements), *_without_a_number(measurements)])
 
 
@@ -84,7 +101,7 @@ def _setting(setting: Setting, ceilings: Ceilings | None) -> str:
     )
 
 
-def _row(measurement: Measurement) -> tuple[str, ...]:
+def _row(measurement: Measurement, shares: dict[tuple[str, str], float]) -> tuple[str, ...]:
     summary, work, place = measurement.summary, measurement.work, measurement.place
     assert summary is not None
     return (
@@ -97,7 +114,8 @@ def _row(measurement: Measurement) -> tuple[str, ...]:
         number(work.flops / summary.median / 1e9) if work and work.flops else NOTHING,
         number(work.bytes / summary.median / 1e9) if work and work.bytes else NOTHING,
         f"{fixed(100 * place.share, 0)} % {place.bound}" if place else NOTHING,
-        _notes(measurement),
+        NOTHING if measurement.peak_memory is None else size(measurement.peak_memory),
+        _notes(measurement, shares.get((measurement.case, measurement.size))),
     )
 
 
@@ -109,8 +127,14 @@ def _interval(summary: Summary) -> str:
     return f"{MINUS}{fixed(below, 1)} +{fixed(above, 1)} %"
 
 
-def _notes(measurement: Measurement) -> str:
-    notes = ["unconverged"] if measurement.status == "unconverged" else []
+def _notes(measurement: Measurement, share: float | None) -> str:
+    """Return what a reader must know of a row; of a whole, by how much it differs from the sum of its phases."""
+    notes = (
+        [f"{fixed(100 * share, 0, signed=True)} % on its phases' sum"]
+        if share is not None and measurement.phase == "whole"
+        else []
+    )
+    notes += ["unconverged"] if measurement.status == "unconverged" else []
     notes += [] if measurement.checked else ["unchecked"]
     notes += ["host-bound"] if measurement.host_bound else []
     if measurement.end_to_end is not None:
@@ -166,5 +190,14 @@ def _without_a_number(measurements: Sequence[Measurement]) -> list[str]:
 
 def duration(seconds: float) -> str:
     """Return three digits of a time in the unit that suits it: ``12.3 µs``."""
-    scale, unit = next(((scale, unit) for scale, unit in _UNITS if seconds >= scale), _UNITS[-1])
-    return f"{number(seconds / scale)} {unit}"
+    return _scaled(seconds, _UNITS)
+
+
+def size(count: float) -> str:
+    """Return three digits of a number of bytes in the unit that suits it: ``1.05 MB``."""
+    return _scaled(count, _BYTES)
+
+
+def _scaled(value: float, units: Sequence[tuple[float, str]]) -> str:
+    scale, unit = next(((scale, unit) for scale, unit in units if value >= scale), units[-1])
+    return f"{number(value / scale)} {unit}"

@@ -34,6 +34,8 @@ PULSE_SECONDS = 1.0
 HUNG_SECONDS = 120.0
 #: The file in the workers' folder that says that the run is being interrupted.
 STOP = "stop"
+#: What makes a process single-threaded, set before it starts.
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 #: How torch's allocators say that memory ran out where they raise no error of its own.
 _MEMORY_WORDS = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 
@@ -75,7 +77,7 @@ class Finished:
     notes: tuple[str, ...] = ()  # what went wrong with the checkpoint
 
 
-def _prepare(driver: int, folder: Path, plugins: tuple[Path, ...]) -> None:
+def prepare(driver: int, folder: Path, plugins: tuple[Path, ...]) -> None:
     """Make a fresh process a worker: it ends with its driver, uses one thread, and knows the plugins."""
     pulse = folder / str(os.getpid())
     pulse.touch()
@@ -280,10 +282,9 @@ class Pool:
 
         # A worker whose memory has grown is replaced by a fresh one between two stacks; that is no news to a user.
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self._folder = tempfile.TemporaryDirectory(prefix="d2lbench-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
         about = (os.getpid(), folder, tuple(Path(path).resolve() for path in self.plugins))
         _hush_a_pool_that_ends()
-        self._executor = ProcessPoolExecutor(max_workers=self.jobs, initializer=_prepare, initargs=about, env=threads)
+        self._executor = ProcessPoolExecutor(max_workers=self.jobs, initializer=prepare, initargs=about, env=THREADS)
         return folder

@@ -31,7 +31,6 @@ class _Compared:
 
     pair: Pair
     view: PartView
-    missing: int
 
 
 def judge(results: Results, seen: dict[str, tuple[str, bool] | None] | None = None) -> tuple[ClaimView, ...]:
@@ -39,7 +38,7 @@ def judge(results: Results, seen: dict[str, tuple[str, bool] | None] | None = No
     grid = results.grid
     asked = [claim for claim in grid.claims if claim.asked]
     compared = {claim.id: [_compare(results, part, one) for part, one in _pairs(claim)] for claim in asked}
-    evidence = [_evidence(grid, claim, compared[claim.id]) for claim in asked]
+    evidence = [_evidence(results, claim, compared[claim.id]) for claim in asked]
     judgements = judge_family(evidence)
     return tuple(
         _view(grid, claim, judgement, compared[claim.id], after_data=bool(((seen or {}).get(claim.id) or ("", 0))[1]))
@@ -56,12 +55,11 @@ def _pairs(claim: Claim) -> list[tuple[Part, Comparison]]:
 
 def _compare(results: Results, part: Part, comparison: Comparison) -> _Compared:
     reduce = Reducer(results, part)
-    rows, sides, missing = [], [], 0
+    rows, sides = [], []
     for seed in decisive_seeds(results.grid):
         first = reduce(comparison.first, seed)
         second = _second(reduce, comparison, seed)
         if first is None or second is None:
-            missing += 1
             continue
         rows.append(_seed_row(seed, first, second, comparison.sign))
         sides.append((first, second))
@@ -77,7 +75,7 @@ def _compare(results: Results, part: Part, comparison: Comparison) -> _Compared:
         edge=max(edges) > EDGE_SHARE or cut,
         lower_bound=lower_bound,
     )
-    return _Compared(pair, _part_view(results, part, comparison, label, rows, max(edges)), missing)
+    return _Compared(pair, _part_view(results, part, comparison, label, rows, max(edges)))
 
 
 def _second(reduce: Reducer, comparison: Comparison, seed: int) -> SideValue | None:
@@ -139,12 +137,13 @@ def _part_view(
 # ---------------------------------------------------------------------------------------------------- one claim
 
 
-def _evidence(grid: Grid, claim: Claim, compared: list[_Compared]) -> Evidence:
+def _evidence(results: Results, claim: Claim, compared: list[_Compared]) -> Evidence:
     kind: Any = claim.kind
+    grid = results.grid
     needed = max(len(grid.declared_seeds), grid.seeds_required)
-    reason = _not_run(grid, claim, compared, needed)
+    reason = _not_run(results, claim, compared, needed)
     if reason is not None:
-        return Evidence(claim.id, kind if kind != "timing" else "count", not_run=reason)
+        return Evidence(claim.id, kind, not_run=reason)
     pairs = tuple(each.pair for each in compared)
     if claim.kind in {"identity", "count"}:
         farthest = max(pairs, key=lambda pair: max(map(abs, pair.differences)) - pair.margin)
@@ -156,13 +155,14 @@ def _evidence(grid: Grid, claim: Claim, compared: list[_Compared]) -> Evidence:
     return Evidence(claim.id, kind, parts=pairs, seeds_required=needed)
 
 
-def _not_run(grid: Grid, claim: Claim, compared: list[_Compared], needed: int) -> str | None:
-    if not claim.runnable:
-        return "needs measured kernels"
+def _not_run(results: Results, claim: Claim, compared: list[_Compared], needed: int) -> str | None:
+    grid = results.grid
     if grid.only and not all(side.arm.label in grid.selected for one in claim.comparisons for side in one.sides):
         return "its arms are not among those chosen"
     seeds = min((len(each.pair.differences) for each in compared), default=0)
-    return f"{seeds} seeds of {needed}" if seeds < needed else None
+    if grid.is_timed and not results.runs:
+        return "needs time --claims"
+    return f"{seeds} {'rounds' if grid.is_timed else 'seeds'} of {needed}" if seeds < needed else None
 
 
 def _view(grid: Grid, claim: Claim, judgement: Judgement, compared: list[_Compared], *, after_data: bool) -> ClaimView:

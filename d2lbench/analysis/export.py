@@ -69,7 +69,7 @@ def _described(results: Results, arm: Arm, trial: str, cell: Cell) -> dict[str, 
         plain = {key: getattr(config, key) for key in SCALAR_KEYS}
         row |= {key: "" if value is None else spelled(value) for key, value in plain.items()}
     else:
-        row["experiment"] = config.experiment.label()
+        row[config.experiment.kind] = config.experiment.label()
     return row
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from d2lbench.analysis.statistics import Judgement
+    from d2lbench.analysis.timing_model import CostTable, Kernels
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,7 @@ class Section:
     checks: tuple[CheckView, ...]
     data: tuple[tuple[str, str], ...] = ()  # dataset, checksum
     published: tuple[PublishedView, ...] = ()
+    costs: CostTable | None = None
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,7 @@ class Report:
     untested: tuple[tuple[str, str], ...] = ()  # claim, reason: asked elsewhere or at another scale
     version: str = ""
     notes: tuple[str, ...] = field(default_factory=tuple)
+    kernels: Kernels | None = None
 
     @property
     def claims(self) -> tuple[ClaimView, ...]:

@@ -40,11 +40,12 @@ class Reading:
 
 @dataclass
 class Results:
-    """A grid's runs, by cell; reads metrics of them and picks trials. Unfinished cells read as None."""
+    """A grid's runs in an environment, by cell; reads metrics and picks trials. Unfinished cells read as None."""
 
     grid: Grid
     runs: Mapping[str, Run]
     registry: Registry = field(default=REGISTRY)
+    environment: str = ""
     _values: dict[tuple[str, Component], Any] = field(default_factory=dict)
     _records: dict[str, Record] = field(default_factory=dict)
     _picks: dict[tuple[str, int, Component], tuple[int, bool] | None] = field(default_factory=dict)

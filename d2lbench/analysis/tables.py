@@ -11,7 +11,7 @@ import numpy as np
 from d2lbench.analysis.headlines import headline_of, interval
 from d2lbench.analysis.model import ArmRow, ArmTable
 from d2lbench.analysis.statistics import paired_correlation
-from d2lbench.spec import Component, Config, spelled
+from d2lbench.spec import Component, Config, Measurement, spelled
 
 if TYPE_CHECKING:
     from d2lbench.analysis.results import Results
@@ -35,7 +35,7 @@ def change_label(grid: Grid, arm: Arm) -> str:
 
 def _own_value(arm: Arm, path: str) -> str:
     key, _, option = path.partition(".")
-    value = getattr(arm.config, key, None)
+    value = arm.config.experiment if isinstance(arm.config, Measurement) else getattr(arm.config, key, None)
     if isinstance(value, Component):
         return spelled(value.get(option)) if option else value.name
     return f"no {path}" if value is None else spelled(value)

@@ -46,6 +46,13 @@ def late_slope(values: Vector, positions: Vector, /, *, share: Annotated[float, 
     return slope(values[late], positions[late])
 
 
+@register("statistic", "misfit", numeric=True, own_unit=True)
+def misfit(values: Vector, positions: Vector, /) -> float:
+    """The largest distance of a value from the least-squares line over the axis, as a share of the largest value."""
+    line = values.mean() + slope(values, positions) * (positions - positions.mean())
+    return float(abs(values - line).max() / abs(values).max())
+
+
 @register("statistic", "spread")
 def spread(values: Vector, positions: Vector, /) -> float:
     """Largest minus smallest value on the axis."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from d2lbench.errors import GridError
-from d2lbench.grid.file import BASE_KEYS, NAMED_KEYS
+from d2lbench.grid.file import BASE_KEYS, MEASURED_KEYS, NAMED_KEYS, with_article
 from d2lbench.grid.record import refuse_unknown
 from d2lbench.grid.resolve import DEFAULTS, REQUIRED, Draft, Resolver, Written, at_option
 
@@ -26,14 +26,15 @@ def base_draft(base: Mapping[str, Any], changes: Iterable[Change], resolver: Res
         A key that the baseline needs is missing, or a change does not fit.
     """
     changes = tuple(changes)
-    is_experiment = "experiment" in base or any(path.partition(".")[0] == "experiment" for path, _, _ in changes)
-    silent = {"replica": 0} if is_experiment else DEFAULTS
+    named = set(base) or {path.partition(".")[0] for path, _, _ in changes}
+    measured = next((key for key in MEASURED_KEYS if key in named), None)
+    silent = DEFAULTS if measured is None else {key: DEFAULTS[key] for key in MEASURED_KEYS[measured]}
     draft: Draft = {key: Written(value, f"base.{key}") for key, value in silent.items()}
     for key, value in base.items():
         draft = changed(draft, key, value, f"base.{key}", resolver)
     for path, value, origin in changes:
         draft = changed(draft, path, value, origin, resolver)
-    for key in ("experiment",) if is_experiment else REQUIRED:
+    for key in REQUIRED if measured is None else (measured,):
         if key not in draft:
             problem = "is missing"
             names = ", ".join(resolver.registry.names(key))
@@ -71,11 +72,17 @@ def changed(draft: Draft, path: str, value: Any, origin: str, resolver: Resolver
 
 
 def _refuse_mixture(draft: Draft, kind: str, value: Any, origin: str) -> None:
-    measured = "experiment" in draft or "init" not in draft
-    if kind != "replica" and measured != (kind == "experiment"):
-        problem = "an experiment stands instead of everything that trains"
-        allowed = "experiment and replica" if measured else "no experiment beside what trains"
-        raise GridError(problem, key=origin, given=value, allowed=allowed)
+    """Refuse what trains beside what is measured, and the other way round."""
+    if "init" in draft:
+        if kind not in MEASURED_KEYS:
+            return
+        problem = f"{with_article(kind)} stands instead of everything that trains"
+        raise GridError(problem, key=origin, given=value, allowed=f"no {kind} beside what trains")
+    measured = next((key for key in MEASURED_KEYS if key in draft), kind if kind in MEASURED_KEYS else "experiment")
+    beside = MEASURED_KEYS[measured]
+    if kind not in (measured, *beside):
+        problem = f"{with_article(measured)} stands instead of everything that trains"
+        raise GridError(problem, key=origin, given=value, allowed=" and ".join((measured, *beside)))
 
 
 def _replaced(kind: str, table: dict[str, Any], origin: str, resolver: Resolver) -> Written:

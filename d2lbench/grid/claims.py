@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from d2lbench.errors import GridError
+from d2lbench.grid.claim_file import KINDS
 from d2lbench.grid.measures import metric_entry
 from d2lbench.grid.parts import PartReader
 from d2lbench.grid.statement import Claim, Side
@@ -24,13 +25,17 @@ ALPHA = 0.05
 SPARE_SEEDS = 2
 
 
-def claim(text: ClaimText, expansion: Expansion | None, scale: str) -> Claim:
-    """Return a claim at a scale; where it is not asked there, or is about measured times, without parts."""
+#: The kinds of which a claim about kernels, and one about anything else, may not be.
+_NOT_OF_KERNELS, _OF_KERNELS_ONLY = ("comparison", "equivalence"), ("timing",)
+
+
+def claim(text: ClaimText, expansion: Expansion, scale: str) -> Claim:
+    """Return a claim at a scale; where it is not asked there, without parts."""
     head = text.head
     asked = scale in head.scales
-    runnable = head.kind != "timing"
+    _refuse_kind(text, expansion)
     parts: tuple[Part, ...] = ()
-    if asked and runnable and expansion is not None:
+    if asked:
         parts = tuple(PartReader(each, expansion, head.kind, scale).part() for each in text.parts)
     _refuse_mixed_units(parts, text, expansion)
     return Claim(
@@ -41,17 +46,24 @@ def claim(text: ClaimText, expansion: Expansion | None, scale: str) -> Claim:
         source=head.source,
         scales=head.scales,
         asked=asked,
-        runnable=runnable,
         parts=parts,
         raw=text.raw,
         digest=digest({"kind": head.kind, "parts": [_tested(part) for part in parts] or dict(text.raw)}),
     )
 
 
-def _refuse_mixed_units(parts: tuple[Part, ...], text: ClaimText, expansion: Expansion | None) -> None:
+def _refuse_kind(text: ClaimText, expansion: Expansion) -> None:
+    """Refuse a comparison of times outside their own family, and one of anything else inside it."""
+    kernels = expansion.arms[0].is_timed
+    wrong = _NOT_OF_KERNELS if kernels else _OF_KERNELS_ONLY
+    if text.head.kind in wrong:
+        allowed = ", ".join(kind for kind in KINDS if kind not in wrong)
+        problem = "kernels are compared in a family of their own" if kernels else "there is no kernel in this grid"
+        raise GridError(problem, key=f"claims.{text.head.id}.kind", given=text.head.kind, allowed=allowed)
+
+
+def _refuse_mixed_units(parts: tuple[Part, ...], text: ClaimText, expansion: Expansion) -> None:
     """Refuse a claim whose parts speak of different things: it would have no one effect and no one margin to show."""
-    if expansion is None:
-        return
     registry = expansion.resolver.registry
     units = {(part.as_, metric_entry(registry, part.metric).trait("unit")) for part in parts}
     if len(units) > 1:
@@ -89,7 +101,7 @@ def family_seeds(m: int) -> int:
 
 
 def seeds_required(claims: Iterable[Claim]) -> int:
-    """Return how many seeds the comparisons and equivalences that are asked need."""
+    """Return how many seeds the comparisons and equivalences that are asked need, or rounds the timings."""
     return family_seeds(sum(1 for each in claims if each.in_family))
 
 

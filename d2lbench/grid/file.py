@@ -16,8 +16,10 @@ from d2lbench.grid.published_file import PublishedText, parse_published
 from d2lbench.grid.untested import Untested, parse_untested
 from d2lbench.spec import COMPONENT_KEYS, SCALAR_KEYS
 
+#: The keys of ``[base]`` of which one stands instead of everything that trains, with what may stand beside it.
+MEASURED_KEYS: Final[Mapping[str, tuple[str, ...]]] = {"experiment": ("replica",), "kernel": ()}
 #: The keys of ``[base]`` that name a registered thing.
-NAMED_KEYS: Final = (*COMPONENT_KEYS, "experiment")
+NAMED_KEYS: Final = (*COMPONENT_KEYS, *MEASURED_KEYS)
 #: All keys of ``[base]``.
 BASE_KEYS: Final = (*NAMED_KEYS, *SCALAR_KEYS)
 #: The keys that ``[quick]`` may hold beside those of ``[base]``; each replaces its namesake.
@@ -193,12 +195,18 @@ def base_table(value: Any, key: str) -> dict[str, Any]:
     """Return the table of ``[base]``: known keys only."""
     table = as_table(value, key)
     record.refuse_unknown(table, dict.fromkeys(BASE_KEYS), key)
-    if "experiment" in table:
+    measured = next((name for name in MEASURED_KEYS if name in table), None)
+    if measured is not None:
         for name in table:
-            if name not in ("experiment", "replica"):
-                problem = "does not go with an experiment, which stands instead of what trains"
-                raise GridError(problem, key=f"{key}.{name}", given=table[name], allowed="experiment")
+            if name not in (measured, *MEASURED_KEYS[measured]):
+                problem = f"does not go with {with_article(measured)}, which stands instead of what trains"
+                raise GridError(problem, key=f"{key}.{name}", given=table[name], allowed=measured)
     return table
+
+
+def with_article(word: str) -> str:
+    """Return ``an experiment``, ``a kernel``."""
+    return f"{'an' if word[0] in 'aeio' else 'a'} {word}"
 
 
 def axes_table(value: Any, key: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from d2lbench.errors import GridError, UsageError
 from d2lbench.grid import checks, claims
 from d2lbench.grid.expand import Expansion
 from d2lbench.grid.file import GridFile, parse, seed_list
-from d2lbench.grid.measures import Measures, experiments_of
+from d2lbench.grid.measures import Measures, measured_of
 from d2lbench.grid.model import Grid, Size
 from d2lbench.grid.overrides import Scale, at_scale
 from d2lbench.grid.published import published
@@ -105,7 +105,12 @@ def _written(text: str, file: str, scale: Scale, sets: Sequence[str]) -> GridFil
         problem = f"the grid is not asked at the {scale} scale"
         allowed = " or ".join(f"--scale {each}" for each in parsed.scales)
         raise GridError(problem, key="scales", given=parsed.scales, allowed=allowed)
-    return at_scale(parsed, scale, sets)
+    changed = at_scale(parsed, scale, sets)
+    if not changed.base and not changed.changes:
+        problem = "is missing"
+        allowed = "a table with dataset, model, optimizer, …, or experiment, or kernel"
+        raise GridError(problem, key="base", allowed=allowed)
+    return changed
 
 
 def _grid(
@@ -119,11 +124,9 @@ def _grid(
     only: Sequence[str],
 ) -> Grid:
     declared, run = _seeds(file, seeds)
-    if not file.base and not file.changes:
-        return _without_runs(file, scale, name)
     resolver = Resolver(registry)
     expansion = Expansion(file, resolver, run)
-    measures = Measures(resolver, experiments_of(expansion.arms))
+    measures = Measures(resolver, measured_of(expansion.arms))
     metrics = [measures.metric(raw, f"metrics[{index}]") for index, raw in enumerate(file.metrics)]
     asked = tuple(claims.claim(text, expansion, scale) for text in file.claims)
     beside = tuple(
@@ -168,32 +171,16 @@ def _refuse_few(asked: tuple[Claim, ...], declared: int, key: str, scale: str) -
         raise GridError(problem, key=key, given=declared, allowed=f"{required} seeds or more")
 
 
-def _without_runs(file: GridFile, scale: Scale, name: str) -> Grid:
-    """Return a grid whose claims are answered by measured kernels: it has no arms and trains nothing."""
-    if not file.claims or any(text.head.kind != "timing" for text in file.claims):
-        problem = "is missing"
-        raise GridError(problem, key="base", allowed="a table with dataset, model, optimizer, …, or experiment")
-    if file.published:
-        problem = "stands beside an arm, and a grid without base has none"
-        raise GridError(problem, key=file.published[0].key, allowed="a base, or no [[published]]")
-    found = tuple(claims.claim(text, None, scale) for text in file.claims)
-    return Grid(
-        name, file.file, file.title, file.question, scale, (), (), 0, (), (), (), found, (), None,
-        file.keep_weights, Size(()), digest({"document": dict(file.document), "scale": scale}), file.document,
-        untested=file.untested,
-    )  # fmt: skip
-
-
 def _seeds(file: GridFile, given: Seeds) -> tuple[Sequence[int], Sequence[int]]:
     """Return the seeds of the file and those of this run."""
     declared = file.seeds
-    if declared is None and file.base:
+    if declared is None:
         problem = "is missing"
         raise GridError(problem, key="seeds", allowed="how many seeds, or a list of them")
-    run = file.run_seeds or declared
+    run: Sequence[int] = file.run_seeds or declared
     if given is not None:
         run = seed_list(given, "--seeds")
-    return declared or (), run or ()
+    return declared, run
 
 
 def _selected(arms: tuple[Arm, ...], only: Sequence[str]) -> frozenset[str]:

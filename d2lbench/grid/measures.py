@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from d2lbench.errors import GridError, nearest_name
-from d2lbench.grid import record
+from d2lbench.grid import kernels, record
 from d2lbench.grid.claim_file import QuickText
+from d2lbench.grid.file import with_article
 from d2lbench.grid.resolve import Resolver, Written
 from d2lbench.registry import Entry
 from d2lbench.spec import Component, Measurement
@@ -31,65 +32,72 @@ def looked_up(kind: str, raw: Any, key: str, resolver: Resolver) -> Component:
 
 
 def metric_entry(registry: Registry, metric: Component) -> Entry:
-    """Return what is declared of a metric: a registered one's entry, or one made of what its experiment declares."""
-    experiment = metric.get("experiment")
-    if experiment is None:
+    """Return what is declared of a metric: a registered one's entry, or one made of what declares its number."""
+    experiment, kernel = metric.get("experiment"), metric.get("kernel")
+    if experiment is None and kernel is None:
         return registry.get("metric", metric.name)
-    declared = returned(registry, experiment)[metric.name]
-    return Entry("metric", metric.name, functools.partial(_only_value, metric.name), {}, declared)
+    declared = kernels.METRICS if experiment is None else returned(registry, Component("experiment", experiment))
+    return Entry("metric", metric.name, functools.partial(_only_value, metric.name), {}, declared[metric.name])
 
 
-def returned(registry: Registry, experiment: str) -> dict[str, Mapping[str, Any]]:
-    """Return the metrics that an experiment declares, each with what it says of them."""
-    declared = registry.get("experiment", experiment).trait("metrics", ())
+def returned(registry: Registry, measured: Component) -> Mapping[str, Mapping[str, Any]]:
+    """Return the metrics that an experiment declares or a kernel has, each with what is said of them."""
+    if measured.kind == "kernel":
+        return kernels.metrics_of(measured)
+    declared = registry.get("experiment", measured.name).trait("metrics", ())
     if isinstance(declared, Mapping):
         return {name: traits if isinstance(traits, Mapping) else {} for name, traits in declared.items()}
     return {name: {} for name in declared}
 
 
-def _only_value(name: str, record: Any, *, experiment: str) -> float:
-    """Read the one value that an experiment's run has of a metric; NaN where it has none."""
-    del experiment
+def _only_value(name: str, record: Any, **whose: str) -> float:
+    """Read the one value that a measurement has of a metric; NaN where it has none."""
+    del whose
     values = record.curve(name)[1]
     return float(values[-1]) if len(values) else float("nan")
 
 
-def experiments_of(arms: Iterable[Arm]) -> tuple[str, ...]:
-    """Return the names of the experiments among arms, each once; none where they train."""
+def measured_of(arms: Iterable[Arm]) -> tuple[Component, ...]:
+    """Return the experiments among arms, each name once, or the kernels; none where they train."""
     configs = (arm.config for arm in arms)
-    return tuple(dict.fromkeys(config.experiment.name for config in configs if isinstance(config, Measurement)))
+    found = [config.experiment for config in configs if isinstance(config, Measurement)]
+    if any(each.kind == "kernel" for each in found):
+        return tuple(dict.fromkeys(found))  # one kernel has other metrics in another phase
+    return tuple(Component("experiment", name) for name in dict.fromkeys(each.name for each in found))
 
 
 class Measures:
-    """Metrics as a grid may name them: registered ones, or those that the experiments in question all return."""
+    """Metrics as a grid may name them: registered ones, or those that what is measured returns in every case."""
 
-    def __init__(self, resolver: Resolver, experiments: tuple[str, ...] = ()) -> None:
-        self.resolver, self._experiments = resolver, experiments
+    def __init__(self, resolver: Resolver, measured: tuple[Component, ...] = ()) -> None:
+        self.resolver, self._measured = resolver, measured
 
     def metric(self, raw: Any, key: str) -> Component:
-        """Return a metric; beside experiments it is one of theirs.
+        """Return a metric; beside experiments or kernels it is one of theirs.
 
         Raises
         ------
         GridError
-            There is no such metric, or not of every experiment, or two experiments mean different things by it.
+            There is no such metric, or not of everything measured, or two experiments mean different things by it.
         """
         name = raw.get("name") if isinstance(raw, Mapping) else raw
-        if not self._experiments or not isinstance(name, str):
+        if not self._measured or not isinstance(name, str):
             return looked_up("metric", raw, key, self.resolver)
+        kind = self._measured[0].kind
         if isinstance(raw, Mapping) and len(raw) > 1:
-            problem = "is one number of an experiment and has no options"
+            problem = f"is one number of {with_article(kind)} and has no options"
             raise GridError(problem, key=key, given=raw, allowed=f'"{name}"')
-        declared = {each: returned(self.resolver.registry, each) for each in self._experiments}
-        for experiment, metrics in declared.items():
+        declared = {each: returned(self.resolver.registry, each) for each in self._measured}
+        for each, metrics in declared.items():
             if name not in metrics:
-                problem = f'the experiment returns no such metric: "{experiment}"'
+                problem = f'the {kind} returns no such metric: "{each.label()}"'
                 allowed = ", ".join(metrics) or "none: it declares no metrics"
                 raise GridError(problem, key=key, given=name, allowed=allowed, nearest=nearest_name(name, metrics))
         if len({str(metrics[name]) for metrics in declared.values()}) > 1:
             problem = "is declared differently by the experiments that the sides select"
-            raise GridError(problem, key=key, given=name, allowed=f"sides of one experiment, not {_named(declared)}")
-        options = (("experiment", self._experiments[0]),)  # tells whose number it is; no option of the grid's
+            names = _named(each.name for each in declared)
+            raise GridError(problem, key=key, given=name, allowed=f"sides of one experiment, not {names}")
+        options = ((kind, self._measured[0].name),)  # tells whose number it is; no option of the grid's
         return Component("metric", name, options)
 
     def trait(self, metric: Component, name: str, default: Any = None) -> Any:

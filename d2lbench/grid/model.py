@@ -74,6 +74,11 @@ class Arm:
         return self.change is None and self.role == "arm"
 
     @property
+    def is_timed(self) -> bool:
+        """Whether it is a kernel."""
+        return isinstance(self.config, Measurement) and self.config.is_timed
+
+    @property
     def is_tuned(self) -> bool:
         """Whether it has trials."""
         return bool(self.rungs)
@@ -195,6 +200,11 @@ class Grid:
     untested: tuple[Untested, ...] = ()
     only: tuple[str, ...] = ()
     selected: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether its arms are kernels, which fresh processes time round by round: the seeds are then the rounds."""
+        return any(arm.is_timed for arm in self.arms)
 
     @property
     def size_text(self) -> str:

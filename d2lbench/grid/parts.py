@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from d2lbench.errors import GridError
 from d2lbench.grid import sides
-from d2lbench.grid.measures import Measures, experiments_of, looked_up, quick
+from d2lbench.grid.measures import Measures, looked_up, measured_of, quick
 from d2lbench.grid.running import Axis
 from d2lbench.grid.statement import Comparison, Part, Side
+from d2lbench.spec import Component
 
 if TYPE_CHECKING:
     from d2lbench.grid.claim_file import PartText
     from d2lbench.grid.expand import Context, Expansion
     from d2lbench.grid.sides import SideText
     from d2lbench.grid.statement import Along, Relation
-    from d2lbench.spec import Component
 
 _RELATIONS: dict[str, Relation] = {"no_worse": "no_worse", "same": "same"}
 
@@ -31,22 +31,27 @@ class PartReader:
         self._check_reference()
         self.axis = Axis(text.over, self.statistic, expansion, self.key)
         raw = quick(text, scale).metric
-        self.measures = Measures(expansion.resolver, self._experiments())
-        self.metric = self._metric(text.metric if raw is None else raw)
+        self.measures = Measures(expansion.resolver, self._measured())
+        self.metric = self._metric(self._named_metric() if raw is None else raw)
 
-    def _experiments(self) -> tuple[str, ...]:
-        """Return the experiments whose metrics the part reads: those that its sides select; none in one that trains.
+    def _named_metric(self) -> Any:
+        """Return the metric as it is written; a claim about timing need not say that it is about time."""
+        return "time" if self.text.metric is None and self.kind == "timing" else self.text.metric
+
+    def _measured(self) -> tuple[Component, ...]:
+        """Return the experiments or kernels whose metrics the part reads: those of its sides; none in one that trains.
 
         Where they select no arm it is those that they name: that mistake is told later, with the arms that there are.
         """
         arms = self.expansion.arms
-        if not experiments_of(arms[:1]):
+        first = measured_of(arms[:1])
+        if not first:
             return ()
         written = [side for side in self._written_sides() if side.number is None]
-        chosen = experiments_of(arm for arm in arms if any(sides.selects(side, arm) for side in written))
+        chosen = measured_of(arm for arm in arms if any(sides.selects(side, arm) for side in written))
         wanted = [each for side in written if side.selector for each in side.selector.wanted.get("experiment", ())]
-        named = tuple(dict.fromkeys(each.name for each in wanted if each.name))
-        return chosen or named or experiments_of(arms[:1])
+        named = tuple(Component("experiment", name) for name in dict.fromkeys(each.name for each in wanted) if name)
+        return chosen or named or first
 
     def _check_reference(self) -> None:
         """Check the ranking with which another is correlated: a stage, and by which seeds."""
@@ -88,6 +93,8 @@ class PartReader:
         comparisons = self._comparisons(first, second, along)
         if along in ("contexts", "arms"):
             self.axis.check_points(comparisons)
+        if self.axis.is_option:
+            self.axis.check_alike(comparisons)
         self._check_fairness(comparisons)
         tuned = any(arm.is_tuned for each in comparisons for side in each.sides for arm in side.arms)
         picks = along == "trials" or "tuned" in (first.stage, second.stage)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from d2lbench.errors import GridError, nearest_name
 from d2lbench.grid import sides
-from d2lbench.grid.measures import Measures, experiments_of
+from d2lbench.grid.measures import Measures, measured_of
 from d2lbench.grid.statement import Published
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def published(text: PublishedText, expansion: Expansion) -> Published:
         The metric is unknown or a curve; no arm or several are selected, or one whose setting the seeds pick.
     """
     arm = _arm(text, expansion)
-    metric = Measures(expansion.resolver, experiments_of((arm,))).metric(text.metric, f"{text.key}.metric")
+    metric = Measures(expansion.resolver, measured_of((arm,))).metric(text.metric, f"{text.key}.metric")
     if dict(metric.options).get("at") == "each":
         problem = "is a curve, and one number was published"
         raise GridError(problem, key=f"{text.key}.metric.at", given="each", allowed='"start", "best" or "last"')

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 from annotated_types import Ge, Gt, Le
 
 from d2lbench.errors import GridError
-from d2lbench.grid.file import NAMED_KEYS
+from d2lbench.grid.file import MEASURED_KEYS, NAMED_KEYS
+from d2lbench.grid.kernels import with_settings
 from d2lbench.registry import Option
 from d2lbench.spec import COMPONENT_KEYS, SCALAR_KEYS, Component, Config, Measurement
 
@@ -66,7 +67,7 @@ class Resolver:
     """Looks things up in one registry, and remembers what it found."""
 
     def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+        self.registry = with_settings(registry)
         self._components: dict[Any, Component] = {}
         self._cast: dict[Any, dict[str, Any]] = {}
 
@@ -113,9 +114,10 @@ class Resolver:
 
     def configuration(self, draft: Draft) -> Configuration:
         """Return the configuration that a draft stands for, settled; nothing is checked across components yet."""
-        if "experiment" in draft:
-            replica = self.scalar("replica", draft["replica"])
-            return Measurement(self.component("experiment", draft["experiment"]), replica)
+        measured = next((key for key in MEASURED_KEYS if key in draft), None)
+        if measured is not None:
+            plain = {key: self.scalar(key, draft[key]) for key in MEASURED_KEYS[measured]}
+            return Measurement(self.component(measured, draft[measured]), **plain)
         named: dict[str, Any] = {key: self.component(key, draft[key]) for key in COMPONENT_KEYS}
         plain = {key: self.scalar(key, draft[key]) for key in SCALAR_KEYS}
         checksum = self.registry.get("dataset", named["dataset"].name).trait("checksum", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from d2lbench.errors import GridError, nearest_name
+from d2lbench.grid.sides import setting_at
 
 if TYPE_CHECKING:
     from d2lbench.grid.expand import Expansion
@@ -26,6 +27,12 @@ class Axis:
             kind: [path for axis in axes if axis.kind == kind for path in axis.paths]
             for kind in ("product", "zip", "vary", "tune")
         }
+
+    @property
+    def is_option(self) -> bool:
+        """Whether ``over`` is an option of what ``vary`` names: a side then has the arms that it selects, by option."""
+        kind, _, option = self._over.partition(".")
+        return bool(option) and kind in self._paths["vary"] and self._over not in self._paths["vary"]
 
     @property
     def is_along_trials(self) -> bool:
@@ -61,7 +68,9 @@ class Axis:
         places: dict[Along, list[str]] = {"contexts": contexts, "arms": arms, "epochs": ["epoch"]}
         if is_trials:
             places = {"trials": [*self._paths["tune"], ""]}
-        found = next((along for along, paths in places.items() if over in paths), None)
+        found: Along | None = next((along for along, paths in places.items() if over in paths), None)
+        if found is None and self.is_option and not is_trials:
+            found = "arms"
         if found is None:
             raise self._no_axis([path for paths in places.values() for path in paths if path])
         if self.entry.trait("along") == "arms" and found not in ("arms", "contexts"):
@@ -113,7 +122,18 @@ class Axis:
                 problem = f'statistic "{self._statistic.name}" needs an axis of numbers, two at least'
                 raise GridError(problem, key=f"{self._key}.over", given=labels, allowed="an axis like model.depth")
 
+    def check_alike(self, comparisons: tuple[Comparison, ...]) -> None:
+        """Refuse sides that are summed up over different values of an option."""
+        for each in comparisons:
+            labels = [[point.label for point in side.points] for side in each.sides]
+            if labels[1:] and labels[0] != labels[1]:
+                problem = "the two sides have different values of it"
+                raise GridError(problem, key=f"{self._key}.over", given=labels, allowed="the same values on both sides")
+
     def _are_numbers(self, side: Side) -> bool:
+        if self.is_option:
+            numbers = [setting_at(arm, self._over).number is not None for arm in side.arms]
+            return all(numbers) and len(numbers) > 1
         settings = [setting for arm in side.arms for setting in (*arm.context, arm.change) if setting is not None]
         numbers = [setting.number is not None for setting in settings if setting.path == self._over]
         return bool(numbers) and all(numbers) and len({point.position for point in side.points}) > 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from d2lbench.grid import record
 from d2lbench.grid.claim_file import DIRECTIONS, ClaimHead, PartText, QuickText
 from d2lbench.grid.file import BASE_KEYS, MOST_SEEDS, NAMED_KEYS, QUICK_KEYS, TopLevel, TuneEntry
+from d2lbench.grid.kernels import with_settings
 from d2lbench.grid.published_file import PublishedText
 from d2lbench.grid.resolve import SCALARS
 from d2lbench.grid.tune import Interval
@@ -27,6 +28,7 @@ _DOTTED: Schema = {f"^({'|'.join(NAMED_KEYS)})\\.[A-Za-z0-9_]+$": True}
 
 def json_schema(registry: Registry) -> Schema:
     """Return the schema of a grid file."""
+    registry = with_settings(registry)
     kinds = (*NAMED_KEYS, "metric", "statistic")
     definitions: Schema = {}
     for kind in kinds:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from d2lbench.errors import GridError, nearest_name
 from d2lbench.grid import document, record
-from d2lbench.grid.file import BASE_KEYS, NAMED_KEYS
+from d2lbench.grid.file import BASE_KEYS, MEASURED_KEYS, NAMED_KEYS
 from d2lbench.grid.resolve import SCALARS, at_option
 from d2lbench.spec import Component, Measurement
 
@@ -79,8 +79,9 @@ class Selector:
 def view(config: Configuration) -> dict[str, Any]:
     """Return a configuration's components and plain values by key, as selectors read them."""
     if isinstance(config, Measurement):
-        return {"experiment": config.experiment, "replica": config.replica}
-    return {key: getattr(config, key) for key in BASE_KEYS if key != "experiment"}
+        beside = {key: getattr(config, key) for key in MEASURED_KEYS[config.experiment.kind]}
+        return {config.experiment.kind: config.experiment, **beside}
+    return {key: getattr(config, key) for key in BASE_KEYS if key not in MEASURED_KEYS}
 
 
 def value_at(view: Mapping[str, Any], path: str) -> Any:

@@ -11,6 +11,7 @@ from d2lbench.errors import GridError, nearest_name, shown
 from d2lbench.grid import document, selectors
 from d2lbench.grid.model import Setting
 from d2lbench.grid.statement import Point
+from d2lbench.spec import Component, spelled
 
 if TYPE_CHECKING:
     from d2lbench.grid.expand import Context, Expansion
@@ -110,8 +111,11 @@ class Finder:
         axis = next((axis for axis in self._axes if over in axis.paths), None)
         at_base = [own for own in self._axes if other.names(own) and not side.names(own)]
         pinned = [context for context in group if all(self._is_base(context, own) for own in at_base)]
+        if axis is None and not over:
+            return (Point(0.0, "", self._one(side, pinned, group)),)
         if axis is None:
-            return self._along_arms(side, pinned, over) if over else (Point(0.0, "", self._one(side, pinned, group)),)
+            varied = [path for own in self._expansion.axes if own.kind == "vary" for path in own.paths]
+            return (self._along_arms if over in varied else self._along_option)(side, pinned, over)
         if side.names(axis):
             problem = f'names "{over}", over which the statistic runs'
             raise GridError(problem, key=side.key, given=side.raw, allowed="keys other than over")
@@ -143,9 +147,30 @@ class Finder:
         arms = [arm for arm in matching[0].arms if arm.change is None or arm.change.path == over]
         return tuple(self._arm_point(index, arm, over) for index, arm in enumerate(arms))
 
+    def _along_option(self, side: SideText, contexts: list[Context], over: str) -> tuple[Point, ...]:
+        """Return the arms that a side selects, told apart by an option of what they are, in the order of the file.
+
+        The side may name values of the option, and then it has those alone.
+        """
+        arms = [arm for context in contexts for arm in context.arms if selects(side, arm)]
+        settings = [setting_at(arm, over) for arm in arms]
+        values = [setting.label for setting in settings]
+        if len(arms) < 2:  # noqa: PLR2004  (an axis has two points at least)
+            if not arms:
+                self._refuse(side, [], contexts)
+            problem = f'selects one arm, and the statistic runs over "{over}"'
+            raise GridError(problem, key=side.key, given=side.raw, allowed="arms that differ in it")
+        if len(set(values)) < len(values):
+            problem = f'selects arms that are alike in "{over}": {_listed([arm.label for arm in arms])}'
+            raise GridError(problem, key=side.key, given=side.raw, allowed="one arm for each value of over")
+        numbers = [setting.number for setting in settings]
+        return tuple(
+            Point(float(index) if number is None else number, label, arm)
+            for index, (number, label, arm) in enumerate(zip(numbers, values, arms, strict=True))
+        )
+
     def _arm_point(self, index: int, arm: Arm, over: str) -> Point:
-        value = arm.change.value if arm.change else selectors.value_at(selectors.view(arm.config), over)
-        number = Setting(over, value, "").number
+        number = setting_at(arm, over).number
         label = arm.change.label if arm.change else "baseline"
         return Point(float(index) if number is None else number, label, arm)
 
@@ -166,6 +191,13 @@ class Finder:
         raise GridError(
             problem, key=side.key, given=side.raw, allowed=_listed(labels), nearest=_nearest(shown(side.raw), labels)
         )
+
+
+def setting_at(arm: Arm, path: str) -> Setting:
+    """Return the value that an arm has at a path: the one that its change gives, else that of its configuration."""
+    changed = arm.change is not None and arm.change.path == path
+    value = arm.change.value if arm.change and changed else selectors.value_at(selectors.view(arm.config), path)
+    return Setting(path, value, spelled(value) if not isinstance(value, Component) else value.label())
 
 
 def selects(side: SideText, arm: Arm) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from d2lbench.grid import axes, changes
-from d2lbench.grid.file import NAMED_KEYS, axes_table
+from d2lbench.grid.file import MEASURED_KEYS, NAMED_KEYS, axes_table
 from d2lbench.grid.model import Factor, Size
 from d2lbench.grid.tune import entry, refuse_unequal
 
@@ -42,9 +42,9 @@ def size(file: GridFile, resolver: Resolver, seeds: int) -> Size:
     if zipped:
         factors.append(Factor(axes.zipped(zipped), " & ".join(axis.path for axis in zipped)))
     factors += [Factor(axis.count(), axis.path, plus_one=True) for axis in varied]
-    factors.append(Factor(seeds, "seed"))
+    factors.append(Factor(seeds, "round" if "kernel" in draft else "seed"))
     exact = not file.exclude and not any(text.match is not None for text in file.tune)
-    trains = "experiment" not in draft and bool(draft)
+    trains = bool(draft) and not any(key in draft for key in MEASURED_KEYS)
     kinds = (3 if entries else 2) if trains and file.checks else 0
     return Size(tuple(factors), kinds * seeds, exact)
 

@@ -115,8 +115,8 @@ class Part:
 class Claim:
     """A statement and how it is put to the test; all of its parts must hold.
 
-    ``asked`` says whether it is asked at the scale that was loaded; ``runnable`` is false for timing claims, which
-    are answered by measured kernels, not by runs. Either way ``parts`` is then empty and ``raw`` has what was written.
+    ``asked`` says whether it is asked at the scale that was loaded; if not, ``parts`` is empty. ``raw`` has what was
+    written.
     """
 
     id: str
@@ -126,15 +126,14 @@ class Claim:
     source: str
     scales: tuple[str, ...]
     asked: bool
-    runnable: bool
     parts: tuple[Part, ...]
     raw: Mapping[str, Any]
     digest: str
 
     @property
     def in_family(self) -> bool:
-        """Whether its p-value is corrected together with others: an asked comparison or equivalence."""
-        return self.asked and self.kind in ("comparison", "equivalence")
+        """Whether its p-value is corrected together with others: an asked comparison, equivalence or timing."""
+        return self.asked and self.kind in ("comparison", "equivalence", "timing")
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from d2lbench.errors import GridError
 from d2lbench.grid import axes, changes, record, selectors
-from d2lbench.grid.file import axes_table
+from d2lbench.grid.file import axes_table, with_article
 from d2lbench.grid.model import Arm, Configuration, Rung, Setting
 from d2lbench.grid.resolve import SCALARS
 from d2lbench.seeding import key_integer
@@ -88,8 +88,9 @@ class Tuning:
                     problem = f'tunes what tells the arm "{arm.label}" from others'
                     raise GridError(problem, key=f"{chosen.key}.space.{path}", allowed="keys that are not an axis")
         if not isinstance(arm.config, Config):
-            problem = "an experiment has nothing to tune"
-            raise GridError(problem, key=chosen.key, allowed="no [[tune]] beside an experiment")
+            measured = with_article(arm.config.experiment.kind)
+            problem = f"{measured} has nothing to tune"
+            raise GridError(problem, key=chosen.key, allowed=f"no [[tune]] beside {measured}")
         if not has_validation(arm.config, self._resolver):
             problem = f'the arm "{arm.label}" has no validation data to pick its trials on'
             given = arm.config.dataset.label()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from markupsafe import Markup
 
 from d2lbench.report.escape import markdown, plain
+from d2lbench.report.kernels import KernelsPage, kernels_page
 from d2lbench.report.published import METHOD as PUBLISHED_METHOD
 from d2lbench.report.published import first_line, published_line
 from d2lbench.report.sections import SectionPage, section_page
@@ -73,6 +74,7 @@ class Document:
     untested: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     version: str
+    kernels: KernelsPage | None
 
     @property
     def method(self) -> tuple[str, ...]:
@@ -92,17 +94,15 @@ class Document:
     @property
     def figures(self) -> tuple[Drawn, ...]:
         """All figures in the order in which they appear."""
-        found: list[Drawn] = []
-        for section in self.sections:
-            found += [claim.figure for claim in section.claims if claim.figure is not None]
-            found += [figure for group in section.figures for figure in group.figures]
-        return tuple(found)
+        sections = [figure for section in self.sections for figure in section.drawn]
+        return (*sections, *(self.kernels.figures if self.kernels else ()))
 
 
 def document(report: Report) -> Document:
     """Put the report into words and draw all its figures."""
     with drawing():
         sections = tuple(section_page(section) for section in report.sections)
+        kernels = kernels_page(report.kernels) if report.kernels is not None else None
     return Document(
         title=TITLE,
         scale=report.scale,
@@ -120,6 +120,7 @@ def document(report: Report) -> Document:
         untested=report.untested,
         notes=report.notes,
         version=report.version,
+        kernels=kernels,
     )
 
 

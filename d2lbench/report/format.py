@@ -15,6 +15,8 @@ MOST_AS_PERCENT: Final = math.log(100)
 PLAIN_UP_TO, PLAIN_FROM = 1e5, 1e-4
 MOST_DECIMALS: Final = 6
 EXACT_UP_TO: Final = 1e15
+_SECONDS: Final = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_BYTES: Final = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -50,6 +52,32 @@ def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
     text = fixed(rounded, decimals, signed=signed)
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def duration(seconds: float) -> str:
+    """Return three digits of a time in the unit that suits it: ``12.3 µs``."""
+    return NOTHING if math.isnan(seconds) else _in_units(seconds, _SECONDS)
+
+
+def durations(median: float, low: float, high: float) -> tuple[str, str]:
+    """Return a time and the ends of its interval, in the time's unit: ``12.3 µs`` and ``12.1, 12.6``."""
+    scale = _unit(median, _SECONDS)[0]
+    known = math.isfinite(low) and math.isfinite(high)
+    return duration(median), f"{number(low / scale)}, {number(high / scale)}" if known else NOTHING
+
+
+def size(count: float) -> str:
+    """Return three digits of a number of bytes in the unit that suits it: ``1.06 MiB``."""
+    return NOTHING if math.isnan(count) else _in_units(count, _BYTES)
+
+
+def _unit(value: float, units: tuple[tuple[float, str], ...]) -> tuple[float, str]:
+    return next((unit for unit in units if value >= unit[0]), units[-1])
+
+
+def _in_units(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    scale, name = _unit(value, units)
+    return f"{number(value / scale)} {name}"
 
 
 def exact(value: float) -> str:
@@ -133,7 +161,9 @@ class Unit:
         return self.name == "share"
 
     def level(self, value: float, decimals: int | None = None) -> str:
-        """Return a value of the metric: ``91.2 %``, ``0.312``, ``14 epochs``."""
+        """Return a value of the metric: ``91.2 %``, ``0.312``, ``14 epochs``, ``12.3 µs``."""
+        if self.name == "s":
+            return duration(value)
         if self.is_share:
             percent = fixed(value * POINTS, 1 if decimals is None else decimals)
             return percent if percent == NOTHING else f"{percent} %"
@@ -145,6 +175,8 @@ class Unit:
         factor = POINTS if self.is_share else 1.0
         if not math.isfinite(mean):
             return Effect(NOTHING, NOTHING)
+        if self.name == "s":
+            return Effect(*durations(mean, low, high))
         decimals = 2 if self.is_share else _decimals(mean, low, high)
         if decimals is None:
             return Effect(self.level(mean), f"{number(low)}, {number(high)}")

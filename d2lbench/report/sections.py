@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from d2lbench.report.claims import ClaimPage, claim_page
+from d2lbench.report.costs import CostPage, cost_page
 from d2lbench.report.curves import draw_panel
 from d2lbench.report.escape import stem
 from d2lbench.report.format import NOTHING, Unit, fixed, seeds_in_words, sentence
@@ -97,19 +98,21 @@ class SectionPage:
     figures: tuple[GroupPage, ...]
     checks: tuple[CheckPage, ...]
     published: tuple[PublishedPage, ...]
+    costs: CostPage | None
+
+    @property
+    def drawn(self) -> tuple[Drawn, ...]:
+        """All figures in the order in which they appear."""
+        claims = [claim.figure for claim in self.claims if claim.figure is not None]
+        groups = [figure for group in self.figures for figure in group.figures]
+        return (*claims, *groups, *(self.costs.figures if self.costs else ()))
 
 
 def section_page(section: Section) -> SectionPage:
     """Put a grid's section into words and draw its figures."""
     counts = section.counts
     states = [state for state in (*STATES, *sorted(set(counts) - set(STATES))) if counts.get(state)]
-    looks = colour_map(
-        curve.label
-        for group in section.figures
-        for panel in group.panels
-        for curve in panel.curves
-        if not curve.is_baseline
-    )
+    looks = _looks(section)
     return SectionPage(
         anchor=stem("grid", section.name),
         name=section.name,
@@ -128,7 +131,16 @@ def section_page(section: Section) -> SectionPage:
         figures=tuple(_group_page(section.name, i, group, looks) for i, group in enumerate(section.figures)),
         checks=tuple(_check_page(check) for check in section.checks),
         published=tuple(published_page(entry) for entry in section.published),
+        costs=cost_page(section.costs, section.name, looks) if section.costs is not None else None,
     )
+
+
+def _looks(section: Section) -> Mapping[str, Look]:
+    """Return each arm's colour and dash, the same in all figures of the section."""
+    panels = [panel for group in section.figures for panel in group.panels]
+    arms = [(curve.label, curve.is_baseline) for panel in panels for curve in panel.curves]
+    arms += [(row.label, row.is_baseline) for row in (section.costs.rows if section.costs is not None else ())]
+    return colour_map(text for text, is_baseline in arms if not is_baseline)
 
 
 def _group_page(name: str, place: int, group: FigureGroup, looks: Mapping[str, Look]) -> GroupPage:

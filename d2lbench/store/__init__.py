@@ -11,10 +11,11 @@ from d2lbench.store.claims import Claims
 from d2lbench.store.leases import LEASE_SECONDS, Leases, this_owner
 from d2lbench.store.runs import FINISHED, Run, Runs
 from d2lbench.store.schema import SCHEMA_VERSION
+from d2lbench.store.timings import Timing, Timings, machine_key
 from d2lbench.store.weights import Weights
 
-__all__ = ["FINISHED", "LEASE_SECONDS", "SCHEMA_VERSION", "Run", "Store", "this_owner"]
+__all__ = ["FINISHED", "LEASE_SECONDS", "SCHEMA_VERSION", "Run", "Store", "Timing", "machine_key", "this_owner"]
 
 
-class Store(Runs, Weights, Leases, Claims, Checkpoints):
+class Store(Runs, Weights, Leases, Claims, Checkpoints, Timings):
     """An open store. Use it as a context manager; every method raises :class:`StoreError` when the storage fails."""

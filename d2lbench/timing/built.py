@@ -21,7 +21,12 @@ class Built:
 
     ``call`` takes ``inputs`` and returns one tensor, a scalar or not; of ``inputs`` and ``parameters`` those that
     require gradients are differentiated. ``reference`` is the same function by another route, from float64 copies of
-    the inputs; ``tolerance`` bounds the largest error relative to the largest reference value. ``flops`` and
+    the inputs; ``tolerance`` bounds the largest error relative to the largest reference value. Where the
+    reference follows the branches that ``call`` takes at kinks, ``unfollowed`` bounds the gradients of ``call`` in
+    another form, compiled, whose branches nobody sees; at 0 nothing bounds them and they stay unproved. ``stepped``
+    returns what a step like ``step`` leads to and what it should lead to, where other phases have the reference. All
+    of them start from the same random state, so that a reference can draw what the call draws; ``random`` says that it
+    does, and that a compiled call, which draws in its own way, cannot be compared. ``flops`` and
     ``bytes`` count, by phase, the operations done and the memory moved at least; a phase missing from ``flops`` is
     counted by torch where torch can, and refused where it cannot.
     """
@@ -31,7 +36,10 @@ class Built:
     parameters: tuple[torch.Tensor, ...] = ()
     reference: Callable[..., torch.Tensor] | None = None
     tolerance: float = 1e-4
+    unfollowed: float | None = None
+    random: bool = False
     step: Callable[[], None] | None = None
+    stepped: Callable[[], tuple[torch.Tensor, torch.Tensor]] | None = None
     flops: Mapping[str, float] = field(default_factory=dict)
     bytes: Mapping[str, float] = field(default_factory=dict)
     close: Callable[[], None] | None = None

@@ -20,25 +20,32 @@ if TYPE_CHECKING:
 #: Sides of square products: a library reaches its best at one of them.
 SIDES = {"cpu": (256, 512, 1024), "cuda": (2048, 4096, 8192)}
 SMALL_COPY = 2**18
+#: Larger copies, in quarters of the last cache.
+QUARTERS = (1, 4, 8, 16)
 _RULE = Rule(0.02, least=15)
 
 
 def measure_ceilings(device: str, dtype: torch.dtype, clock: Clock, *, cache: int, seconds: float) -> Ceilings:
     """Measure for ``seconds`` at most and return the ceilings; ``cache`` is the last level's size in bytes.
 
-    Copies move a quarter of a megabyte, a quarter of the cache, and four times the cache, half read and half written.
+    Copies are of a quarter of a megabyte and of a quarter, all, twice and four times of the cache, from which what is
+    a little larger still profits. Half is read and half written; their rate is the better one of a copy and of a sum
+    in place: a processor that copies first reads what it is to overwrite, which moves half as much again and counts
+    for nothing, while a sum in place reads and writes no more than it must.
     """
-    sizes = sorted({SMALL_COPY, max(cache // 4, SMALL_COPY), 4 * cache})
-    share = seconds / (2 * len(SIDES[device]) + len(sizes) + 1)
+    sizes = sorted({SMALL_COPY, *(max(quarters * cache // 4, SMALL_COPY) for quarters in QUARTERS)})
+    share = seconds / (2 * len(SIDES[device]) + 2 * len(sizes) + 1)
 
     def median_of(call: Call) -> float:
         return collect(call, clock, _RULE, time.monotonic() + share).summary.median
 
     with torch.no_grad(), undisturbed():
         flops = max(2 * side**3 / median_of(product) for side, product in _products(device, dtype))
-        copies = tuple((float(size), size / median_of(_copy(device, size))) for size in sizes)
-        one = torch.zeros(1, device=device)
-        return Ceilings(flops, copies, median_of(lambda: one.add_(1)))
+        copies = tuple(
+            (float(size), max(moved / median_of(call) for moved, call in _copies(device, size))) for size in sizes
+        )
+        one = torch.ones(1, device=device)
+        return Ceilings(flops, copies, median_of(one.neg_))
 
 
 def _products(device: str, dtype: torch.dtype) -> Iterator[tuple[int, Call]]:
@@ -51,12 +58,14 @@ def _products(device: str, dtype: torch.dtype) -> Iterator[tuple[int, Call]]:
         draw = generator(0, "ceiling", side)
         a, b = (torch.randn(side, side, generator=draw).to(device, dtype) for _ in range(2))
         yield side, functools.partial(torch.mm, a, b)
-        if device == "cpu" and dtype == torch.float32 and torch.backends.mkldnn.is_available():
+        if device == "cpu" and dtype == torch.float32 and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
             yield side, functools.partial(torch.nn.functional.linear, a.to_mkldnn(), b)
 
 
-def _copy(device: str, size: int) -> Call:
+def _copies(device: str, size: int) -> Iterator[tuple[float, Call]]:
+    """Yield a copy and a sum in place over two blocks of ``size`` bytes together, each with the bytes that it moves."""
     block = torch.randn(2**13, generator=generator(0, "ceiling")).to(device)  # one draw, repeated: draws take longer
     source = block.repeat(size // 2**16)  # 2**13 numbers of 4 bytes, read and written
     target = torch.empty_like(source)
-    return lambda: target.copy_(source)
+    yield float(size), lambda: target.copy_(source)
+    yield 1.5 * size, lambda: target.add_(source)  # 2**24 sums of normal numbers stay finite

@@ -131,3 +131,12 @@ class EndToEndClock:
         self._device.synchronize()
         seconds = (self._now() - began) / count * 1e-9
         return Window(seconds, seconds)
+
+
+def clock_of(device: str) -> Clock:
+    """Return the clock of ``cpu`` or ``cuda``."""
+    if device == "cpu":
+        return HostClock()
+    from d2lbench.timing.cuda import CudaDevice
+
+    return DeviceClock(CudaDevice())

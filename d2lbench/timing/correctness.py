@@ -28,8 +28,8 @@ def check(
     """Compare ``call`` with the reference and return the phases of ``asked`` that this proves right.
 
     Forward is compared by value. Backward is compared by the gradients of those inputs that require them, for a random
-    gradient of the output; a reference that cannot be differentiated proves forward only. A step is proved where it is
-    all that is ``declared``: then ``call`` returns what steps lead to.
+    gradient of the output; a reference that cannot be differentiated proves forward only. A step that is all that is
+    ``declared`` is proved by ``call``, which then returns what steps lead to; one beside other phases by ``stepped``.
 
     Raises
     ------
@@ -41,15 +41,38 @@ def check(
             problem = "it has no float64 reference, so nothing says that it is right"
             raise TimingError(problem)
         return ()
-    unproved: set[Phase] = set() if tuple(declared or asked) == ("step",) else {"step"}
+    if built.random and call is not built.call:
+        return ()
+    unproved: set[Phase] = set()
     exact = [_exact(tensor) for tensor in built.inputs]
-    with torch.enable_grad():
-        expected = built.reference(*exact)
-        with torch.set_grad_enabled("step" in asked and not unproved):
-            _compare("forward", call(*built.inputs), expected, built.tolerance)
+    with torch.enable_grad(), torch.random.fork_rng():
+        expected = _drawing(built.reference)(*exact)
+        with torch.set_grad_enabled("step" in asked and tuple(declared or asked) == ("step",)):
+            _compare("forward", _drawing(call)(*built.inputs), expected, built.tolerance)
         if not (_BACKWARD & set(asked) and _check_backward(built, call, exact, expected)):
             unproved |= _BACKWARD
+        if "step" in asked and tuple(declared or asked) != ("step",):
+            unproved |= set() if _check_step(built) else {"step"}
     return tuple(phase for phase in asked if phase not in unproved)
+
+
+def _drawing(call: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Return ``call`` so that it begins from the one random state that references begin from."""
+
+    def drawn(*given: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(0)
+        return call(*given)
+
+    return drawn
+
+
+def _check_step(built: Built) -> bool:
+    """Compare what a step leads to; False where the case does not say what that should be."""
+    if built.stepped is None:
+        return False
+    found, expected = built.stepped()
+    _compare("a step", found, expected, built.tolerance)
+    return True
 
 
 def _check_backward(
@@ -58,9 +81,10 @@ def _check_backward(
     """Compare the gradients of the inputs; False where the reference has none to compare with."""
     wanted = [tensor for tensor in built.inputs if tensor.requires_grad]
     twins = [tensor for tensor in exact if tensor.requires_grad]
-    if not wanted or not expected.requires_grad:
+    allowed = built.tolerance if call is built.call or built.unfollowed is None else built.unfollowed
+    if not wanted or not expected.requires_grad or not allowed:
         return False
-    output = call(*built.inputs)
+    output = _drawing(call)(*built.inputs)
     gradient = output_gradient(output)
     # All leaves, as in the timed call: a pass back that skips the parameters is another kernel.
     found = torch.autograd.grad(output, leaves(built), gradient, allow_unused=True)[: len(wanted)]
@@ -68,7 +92,7 @@ def _check_backward(
     for number, (ours, theirs) in enumerate(zip(found, right, strict=True)):
         if theirs is not None:
             name = f"the gradient of input {number}"
-            _compare(name, torch.zeros_like(theirs) if ours is None else ours, theirs, built.tolerance)
+            _compare(name, torch.zeros_like(theirs) if ours is None else ours, theirs, allowed)
     return True
 
 

@@ -17,8 +17,8 @@ from d2lbench.timing.roofline import Work
 if TYPE_CHECKING:
     from d2lbench.timing.built import Built, Phase
 
-#: Operations that only set memory aside or read a number back launch no kernel of their own.
-_NO_KERNELS = ("aten::empty", "aten::new_empty", "aten::_local_scalar_dense")
+#: Operations that only set memory aside, read a number back or leave a mark launch no kernel of their own.
+_NO_KERNELS = ("aten::empty", "aten::new_empty", "aten::_local_scalar_dense", "profiler::")
 
 
 def work(built: Built, phase: Phase) -> Work:
@@ -40,8 +40,10 @@ def work(built: Built, phase: Phase) -> Work:
             problem = f"FLOPs of its {phase} phase are unknown: torch counts none, and the case does not say"
             raise TimingError(problem)
     launches = _Launches()
-    with recording(call.records), launches:
-        call.call()
+    with recording(call.records):
+        call.call()  # what is made once, an optimizer's state, is not made in every call
+        with launches:
+            call.call()
     moved = _said(built.bytes, phase)
     return Work(flops, least_bytes(built, phase) if moved is None else moved, max(launches.count, 1))
 

@@ -15,10 +15,11 @@ from d2lbench.engine.train import prepare_process
 from d2lbench.errors import TimingError
 from d2lbench.timing.built import Built, Phase
 from d2lbench.timing.ceilings import measure_ceilings
-from d2lbench.timing.clock import Clock, DeviceClock, EndToEndClock, HostClock
+from d2lbench.timing.clock import Clock, EndToEndClock, clock_of
 from d2lbench.timing.correctness import check
 from d2lbench.timing.counting import footprint, work
 from d2lbench.timing.machine import last_level_cache
+from d2lbench.timing.memory import peak_memory
 from d2lbench.timing.phases import Prepared, compiled, prepare
 from d2lbench.timing.result import Measurement, Setting, Status
 from d2lbench.timing.roofline import Ceilings, place
@@ -34,6 +35,8 @@ CACHES_FILLED = 2
 MOST_SETS = 2048
 #: On a GPU this share of a phase's time goes to the wall clock, which needs fewer windows and is less precise.
 WALL_SHARE, WALL_RULE = 0.2, Rule(0.05, least=10)
+#: Phases whose peak of memory is told: a prediction's, and that of training.
+REMEMBERED: tuple[Phase, ...] = ("forward", "whole")
 
 
 @dataclass
@@ -53,13 +56,12 @@ class Harness:
         """Set threads, subnormals and precision of this process, equally for all that is measured in it."""
         prepare_process(self.setting.threads)
         self.cache = self.cache or last_level_cache(self.setting.device)
+        self._clock: Clock = self.clock or clock_of(self.setting.device)
         self._wall: Clock | None = None
         if self.setting.device == "cuda":
             from d2lbench.timing.cuda import CudaDevice
 
-            self.clock = self.clock or DeviceClock(CudaDevice())
             self._wall = EndToEndClock(CudaDevice())
-        self._clock: Clock = self.clock or HostClock()
 
     @property
     def dtype(self) -> torch.dtype:
@@ -71,6 +73,7 @@ class Harness:
     def measure_ceilings(self, seconds: float) -> Ceilings:
         """Measure the ceilings of this setting within about ``seconds``, and keep them."""
         device, clock = self.setting.device, self._clock
+        peak_memory(lambda: None, device)  # what records it loads at its first use, for a second: nobody's budget
         self.ceilings = measure_ceilings(device, self.dtype, clock, cache=self.cache, seconds=seconds)
         return self.ceilings
 
@@ -146,11 +149,18 @@ class Harness:
             end_to_end=wall.summary if wall else None,
             work=done,
             place=where,
+            peak_memory=self._peak_memory(phase, prepared),
         )
 
     def _collected(self, prepared: Prepared, clock: Clock, rule: Rule, deadline: float) -> Samples:
         with torch.set_grad_enabled(prepared.records), undisturbed():
             return collect(prepared.call, clock, rule, deadline, self.now)
+
+    def _peak_memory(self, phase: Phase, prepared: Prepared) -> int | None:
+        if phase not in REMEMBERED:
+            return None
+        with torch.set_grad_enabled(prepared.records):
+            return peak_memory(prepared.call, self.setting.device)
 
     def _after(self, share: float, end: float) -> float:
         """Return the moment at which ``share`` of the time until ``end`` has passed."""

@@ -76,7 +76,7 @@ def prepare(instances: Sequence[Built], phase: Phase, call: Callable[..., torch.
     TimingError
         The case declares a phase that it does not have.
     """
-    calls = [_prepared(built, phase, call or built.call) for built in instances]
+    calls = [_prepared(built, phase, built.call if call is None else call) for built in instances]
     if len(calls) == 1:
         return Prepared(calls[0], phase != "forward")
     turn = itertools.cycle(calls)

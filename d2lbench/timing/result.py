@@ -42,7 +42,8 @@ class Measurement:
     """One phase of one case: a time with its evidence, or the reason why there is none.
 
     ``seconds`` holds a raw number per window, in the order of time, each the mean of ``calls`` calls. ``end_to_end`` is
-    there on CUDA only: the wall time from an idle device to an idle device.
+    there on CUDA only: the wall time from an idle device to an idle device. ``peak_memory`` is the most bytes held at
+    once beyond what the case's own tensors take, of ``forward`` (a prediction) and of ``whole`` (training).
     """
 
     case: str
@@ -60,6 +61,7 @@ class Measurement:
     end_to_end: Summary | None = None
     work: Work | None = None
     place: Place | None = None
+    peak_memory: int | None = None
 
     @property
     def timed(self) -> bool:
@@ -68,8 +70,8 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Gap:
-    """A case whose phases do not add up: whole over forward-train and backward, less 1."""
+class Sum:
+    """How a case's phases add up: whole over forward-train and backward, less 1."""
 
     case: str
     size: str
@@ -77,8 +79,8 @@ class Gap:
     share: float
 
 
-def gaps(measurements: Sequence[Measurement]) -> tuple[Gap, ...]:
-    """Return where the whole differs by more than a tenth from the sum of forward-train and backward.
+def sums(measurements: Sequence[Measurement]) -> tuple[Sum, ...]:
+    """Return what the whole takes beyond the sum of forward-train and backward, of each case that has all three.
 
     More than the sum is waiting (for the host, for memory that the phases found in a cache); less is overlap. Times
     without an interval say nothing of it.
@@ -92,9 +94,13 @@ def gaps(measurements: Sequence[Measurement]) -> tuple[Gap, ...]:
     for (case, size, setting, phase), whole in medians.items():
         parts = [medians.get((case, size, setting, part)) for part in _PARTS]
         if phase == "whole" and None not in parts:
-            share = whole / sum(part for part in parts if part is not None) - 1
-            found += [Gap(case, size, setting, share)] if abs(share) > GAP else []
+            found.append(Sum(case, size, setting, whole / sum(part for part in parts if part is not None) - 1))
     return tuple(found)
+
+
+def gaps(measurements: Sequence[Measurement]) -> tuple[Sum, ...]:
+    """Return where the whole differs by more than a tenth from the sum of forward-train and backward."""
+    return tuple(found for found in sums(measurements) if abs(found.share) > GAP)
 
 
 def as_record(
@@ -108,6 +114,7 @@ def as_record(
         "machine": machine,
         "ceilings": {dtype: asdict(found) for dtype, found in ceilings.items()},
         "measurements": [_record(measurement) for measurement in measurements],
+        "sums": [{**asdict(found), "kind": found.setting.kind} for found in sums(measurements)],
         "gaps": [{**asdict(gap), "kind": gap.setting.kind} for gap in gaps(measurements)],
     }
 

@@ -61,23 +61,23 @@ class Rule:
 RULES = {"cpu": Rule(0.02), "cuda": Rule(0.01)}
 
 
-def summarize(seconds: Sequence[float]) -> Summary:
+def summarize(seconds: Sequence[float], level: float = LEVEL) -> Summary:
     """Return the median of windows' seconds per call, its interval, the interquartile range and the count."""
     ordered = np.sort(np.asarray(seconds, dtype=np.float64))
-    below = _rank(len(ordered))
+    below = _rank(len(ordered), level)
     first, median, third = (float(value) for value in np.quantile(ordered, (0.25, 0.5, 0.75)))
     low, high = (float(ordered[below - 1]), float(ordered[-below])) if below else (-inf, inf)
     return Summary(median, low, high, third - first, len(ordered))
 
 
 @lru_cache(maxsize=4096)
-def _rank(count: int) -> int:
+def _rank(count: int, level: float) -> int:
     """Return the largest r for which the r-th smallest and r-th largest of ``count`` hold the median at the level.
 
     The number of samples below the median is binomial with p = 1/2 (David and Nagaraja, Order Statistics, 2003,
     section 7.1); r = 0 where even the extremes do not reach the level.
     """
-    rank = int(stats.binom.ppf((1 - LEVEL) / 2, count, 0.5))
-    while rank and 2 * stats.binom.cdf(rank - 1, count, 0.5) > 1 - LEVEL:
+    rank = int(stats.binom.ppf((1 - level) / 2, count, 0.5))
+    while rank and 2 * stats.binom.cdf(rank - 1, count, 0.5) > 1 - level:
         rank -= 1
     return rank

@@ -87,7 +87,7 @@ def collect(
         call()
         if now() >= deadline:
             break
-    calls = _calls_of_a_window(call, clock, deadline, now)
+    calls = calls_of_a_window(call, clock, deadline, now)
     windows: list[Window] = []
     while True:
         windows.append(clock.window(call, calls))
@@ -103,7 +103,7 @@ def _countable(windows: Sequence[Window]) -> list[float]:
     return covered or [window.seconds for window in windows]
 
 
-def _calls_of_a_window(call: Call, clock: Clock, deadline: float, now: Callable[[], float]) -> int:
+def calls_of_a_window(call: Call, clock: Clock, deadline: float, now: Callable[[], float]) -> int:
     """Return how many calls make the shortest of a few windows as long as the clock wants, with a fifth to spare."""
     calls = 1
     while True:

@@ -77,7 +77,8 @@ def test_parts_that_cannot_be_judged_are_refused(fields: dict[str, object], mess
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"kind": "timing"}, "claim 'x': kind is one of .* given 'timing'"),
+        ({"kind": "speed"}, "claim 'x': kind is one of .* given 'speed'"),
+        ({"kind": "timing"}, "claim 'x': a timing needs at least one part, given none"),
         ({"kind": "comparison"}, "claim 'x': a comparison needs at least one part, given none"),
         ({"kind": "identity", "values": (1.0,), "tolerance": -1.0}, "a finite tolerance ≥ 0 is needed, given -1.0"),
         ({"kind": "count", "values": (1.0,), "stated": (1.0, 2.0)}, "given 2 for 1 values"),

@@ -7,9 +7,9 @@ from typing import Annotated
 import pytest
 from annotated_types import Ge
 
-from d2lbench import catalogue
 from d2lbench.grid import load
 from d2lbench.registry import Registry
+from d2lbench.timing import cases
 
 BASE = {
     "dataset": '"digits"',
@@ -34,7 +34,7 @@ def asked(fields, kind="comparison", name="it"):
 
 @pytest.fixture(scope="session")
 def registry():
-    return catalogue.load()
+    return cases.load()
 
 
 @pytest.fixture(scope="session")

@@ -213,25 +213,6 @@ def test_a_claim_that_is_not_asked_at_a_scale_has_no_parts_there(ask):
     assert (full.asked, len(full.parts), full.in_family) == (True, 1, True)
 
 
-def test_timing_claims_are_read_and_left_to_measured_kernels(registry, claim_text):
-    fields = 'metric = "time"\nlower = { kernel = "relu", phase = "forward" }\nthan = { kernel = "tanh" }\n'
-    grid = load('format = 1\ntitle = "Kernels"\n' + claim_text(fields, "timing"), registry)
-    (claim,) = grid.claims
-    assert (claim.runnable, claim.parts, claim.in_family) == (False, (), False)
-    assert claim.raw["lower"] == {"kernel": "relu", "phase": "forward"}
-    assert (list(grid.cells()), grid.arms, grid.seeds_required) == ([], (), 0)
-
-
-def test_a_grid_of_kernels_keeps_what_it_leaves_untested_and_has_no_arm_to_stand_beside(registry, claim_text):
-    fields = 'metric = "time"\nlower = { kernel = "relu", phase = "forward" }\nthan = { kernel = "tanh" }\n'
-    text = 'format = 1\ntitle = "Kernels"\n' + claim_text(fields, "timing")
-    untested = '[[untested]]\nid = "u"\nsays = "s"\nsource = "b"\nreason = "r"\n'
-    assert [each.id for each in load(text + untested, registry).untested] == ["u"]
-    published = '[[published]]\nid = "p"\nsays = "s"\nsource = "b"\nmetric = "time"\narm = "baseline"\nvalue = 1\n'
-    with pytest.raises(GridError, match=r"published\.p: stands beside an arm, and a grid without base has none"):
-        load(text + published, registry)
-
-
 def test_an_experiments_metrics_come_with_their_margins(with_experiment, claim_text):
     text = 'format = 1\ntitle = "x"\nseeds = 12\n[base]\nexperiment = { name = "toy", factors = 2 }\n'
     text += "[vary]\nexperiment.factors = [9]\n"

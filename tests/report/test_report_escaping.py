@@ -94,14 +94,33 @@ def hostile(make, payloads):
             ((0.3, False), (0.17, True)), approximate=True, differs=(text, text), notes=(text,),
         )  # fmt: skip
         claims = (make["replace"](claim, parts=parts),)
-        sections.append(
-            make["replace"](made, scale=text, claims=claims, table=table, figures=figures, published=(theirs,))
-        )
+        costs = hostile_costs(make, text) if i % 4 == 1 else None
+        shown = {"claims": claims, "table": table, "figures": figures, "published": (theirs,), "costs": costs}
+        sections.append(make["replace"](made, scale=text, **shown))
     text = " ".join(payloads)
     return make["report"](
         *sections, scale=text, command=text, environment=text, provenance=((text, text),), untested=((text, text),),
-        version=text, notes=(text,),
+        version=text, notes=(text,), kernels=hostile_kernels(make, text),
     )  # fmt: skip
+
+
+def hostile_costs(make, text):
+    table = make["cost_table"]()
+    rows = tuple(make["replace"](row, context=text, label=text) for row in table.rows)
+    plot = table.plots[0]
+    points = tuple(make["replace"](point, context=text, label=text) for point in plot.points)
+    plot = make["replace"](plot, title=text, metric=text, points=points)
+    return make["replace"](table, metric=text, rows=rows, plots=(plot,), machine=((text, text),))
+
+
+def hostile_kernels(make, text):
+    made = make["kernels"](text, text)
+    rows = tuple(make["replace"](row, size=text, notes=(text,)) for row in made.groups[0].rows)
+    group = make["replace"](made.groups[0], rows=rows)
+    panel = make["replace"](made.memory[0], x_label=text, y_label=text)
+    return make["replace"](
+        made, groups=(group, *made.groups[1:]), memory=(panel,), refused=((text, text),), machine=((text, text),)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -84,6 +84,34 @@ def test_a_step_is_proved_where_it_is_all_there_is():
     assert check(built, built.call, ("step",), ("forward", "step")) == ()
 
 
+def test_a_step_beside_other_phases_is_proved_by_what_it_leads_to():
+    weights = torch.ones(3)
+    given = {"step": lambda: None, "stepped": lambda: (weights - 0.5, weights.double() / 2)}
+    built = squares(**given)
+    assert check(built, built.call, ("forward", "step")) == ("forward", "step")
+    wrong = squares(**{**given, "stepped": lambda: (weights - 0.4, weights.double() / 2)})
+    with pytest.raises(TimingError, match=r"a step is off by 0\.2"):
+        check(wrong, wrong.call, ("forward", "step"))
+    assert check(wrong, wrong.call, ("forward",)) == ("forward",)
+
+
+def test_a_reference_draws_what_the_call_draws_and_the_process_goes_on_with_its_own_numbers():
+    def noisy(x):
+        return x * torch.rand(7, 3).to(x)
+
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    built = squares(call=noisy, reference=noisy, random=True)
+    assert check(built, built.call, DIFFERENTIATED) == DIFFERENTIATED
+    assert torch.rand(1) == expected
+
+
+def test_a_compiled_call_that_draws_in_its_own_way_is_not_compared():
+    built = squares(random=True)
+    assert check(built, lambda x: x + 1, DIFFERENTIATED) == ()
+
+
 def test_whole_numbers_go_into_the_reference_as_they_are():
     labels = torch.tensor([2, 0])
     built = Built(
@@ -92,3 +120,20 @@ def test_whole_numbers_go_into_the_reference_as_they_are():
         reference=lambda x, y: (x * torch.nn.functional.one_hot(y, 3)).sum(1),
     )
     assert check(built, built.call, ("forward",)) == ("forward",)
+
+
+@pytest.mark.parametrize(
+    ("unfollowed", "proved"), [(None, True), (0.0, False), (5e-2, True)], ids=["no branches", "unbounded", "bounded"]
+)
+def test_of_a_call_whose_branches_cannot_be_followed_the_way_back_is_proved_as_far_as_it_is_bounded(unfollowed, proved):
+    built = squares(unfollowed=unfollowed)
+    found = check(built, lambda x: x * x, DIFFERENTIATED)  # stands for the compiled call
+    assert ("backward" in found) == proved
+    assert check(built, built.call, DIFFERENTIATED) == DIFFERENTIATED
+
+
+def test_the_bound_of_a_call_whose_branches_cannot_be_followed_is_its_own():
+    built = squares(unfollowed=5e-2)
+    check(built, Skewed.apply, DIFFERENTIATED)
+    with pytest.raises(TimingError, match="the gradient of input 0 is off"):
+        check(squares(unfollowed=5e-4), Skewed.apply, DIFFERENTIATED)

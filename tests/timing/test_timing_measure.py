@@ -21,7 +21,7 @@ from d2lbench.timing.result import Measurement, Setting, as_record, gaps
 from d2lbench.timing.selection import cases
 from d2lbench.timing.stopping import summarize
 from d2lbench.timing_command import Timed
-from d2lbench.timing_text import duration, table
+from d2lbench.timing_text import duration, size, table
 
 HOT = Setting()
 DIFFERENTIATED = ("forward", "forward-train", "backward")
@@ -101,6 +101,19 @@ def test_a_time_stands_below_its_ceiling(bench):
     assert found.place.bound == "compute"
     assert found.place.share == pytest.approx(5e7 / 1e11 / 1e-3)
     assert found.work.bytes == 1e3
+
+
+def test_peak_memory_is_told_of_prediction_and_of_training(bench):
+    """Doubling holds its result, 4 n bytes, and back its gradient, too; the number 2 takes 8 bytes and a copy of 4."""
+    bench.add("double", bench.doubling(), sizes={"one": {"n": 1000}})
+    found = bench.run()
+    assert {m.phase: m.peak_memory for m in found} == {
+        "forward": 4012,
+        "forward-train": None,
+        "backward": None,
+        "whole": 8012,
+    }
+    assert "8.01 kB" in table(found, {}, MACHINE)
 
 
 def test_a_wrong_kernel_gets_no_number_and_its_neighbours_do(bench):
@@ -266,6 +279,9 @@ def test_phases_that_do_not_add_up_to_the_whole_by_a_tenth_are_named(whole, shar
     found = [timing("forward-train", 1.0), timing("backward", 2.0), timing("whole", whole)]
     assert [gap.share for gap in gaps(found)] == ([] if share is None else [pytest.approx(share)])
     assert words in table(found, {}, MACHINE)
+    assert f"{(whole / 3 - 1) * 100:+.0f} % on its phases' sum".replace("-", "−") in table(found, {}, MACHINE)
+    (told,) = as_record(found, {}, MACHINE, "now")["sums"]
+    assert told["share"] == pytest.approx(whole / 3 - 1)
     assert ("do not add up" in table(found, {}, MACHINE)) is (share is not None)
 
 
@@ -296,8 +312,8 @@ def test_the_table_has_a_row_per_phase_with_evidence_and_says_what_has_no_number
     assert "P, 2 cores, torch 2, Python 3, revision c" in lines
     reached = "ceilings: 100 GFLOP/s, 10 GB/s from memory (100 from a cache), 1 µs a launch"
     assert f"cpu, float32, 1 thread, hot cache; {reached}" in lines
-    assert "relu/small forward 12.3 µs −0.0 +0.0 % 0.0 % 30 × 82 – – – unconverged" in lines
-    assert "relu/small backward 2 ms −0.0 +0.0 % 0.0 % 30 × 1 – – – host-bound, end to end 3 ms" in lines
+    assert "relu/small forward 12.3 µs −0.0 +0.0 % 0.0 % 30 × 82 – – – – unconverged" in lines
+    assert "relu/small backward 2 ms −0.0 +0.0 % 0.0 % 30 × 1 – – – – host-bound, end to end 3 ms" in lines
     assert "No number for 1 of 3 phases:" in lines
     assert "relu/small step: refused: it is wrong" in lines
 
@@ -307,6 +323,11 @@ def test_the_table_has_a_row_per_phase_with_evidence_and_says_what_has_no_number
 )
 def test_a_duration_is_told_in_the_unit_that_suits_it(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1_048_576, "1.05 MB"), (2.5e9, "2.5 GB")])
+def test_a_number_of_bytes_is_told_in_the_unit_that_suits_it(count, text):
+    assert size(count) == text
 
 
 def test_the_json_keeps_every_sample_the_setting_and_the_machine(bench, ceilings):

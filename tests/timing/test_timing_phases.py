@@ -114,3 +114,25 @@ def test_views_and_allocations_are_no_launches():
         return 2 * x.T.unsqueeze(0) + 1
 
     assert work(Built(call, (torch.randn(4, 4),), flops={"forward": 32}), "forward").launches == 2
+
+
+def test_what_a_first_call_makes_for_good_and_marks_for_profilers_are_no_launches():
+    weight = torch.ones(4, requires_grad=True)
+    weight.grad = torch.ones(4)
+    optimizer = torch.optim.SGD([weight], lr=0.1, momentum=0.9, foreach=False)
+    built = Built(torch.neg, step=optimizer.step, flops={"step": 16})
+    assert work(built, "step").launches == 3  # momentum times the velocity, plus the gradient, and the move
+
+
+def test_a_call_that_has_a_length_of_none_stands_in_like_any_other(linear):
+    """What torch compiles of a module asks the module for its truth, and that for its length."""
+
+    class Empty:
+        def __len__(self):
+            return 0
+
+        def __call__(self, x):
+            return 2 * x
+
+    x = linear.inputs[0]
+    torch.testing.assert_close(prepare([linear], "forward", Empty()).call(), 2 * x)

@@ -8,10 +8,11 @@ from typing import Literal, get_args
 
 from d2lbench.analysis.statistics.samples import sample
 
-Kind = Literal["comparison", "equivalence", "identity", "count", "demonstration"]
+Kind = Literal["comparison", "equivalence", "timing", "identity", "count", "demonstration"]
 Relation = Literal["greater", "no_worse", "same"]
 
-IN_THE_FAMILY: tuple[Kind, ...] = ("comparison", "equivalence")
+#: Timings never share a family with the others: a grid has kernels, or none.
+IN_THE_FAMILY: tuple[Kind, ...] = ("comparison", "equivalence", "timing")
 EXACT_KINDS: tuple[Kind, ...] = ("identity", "count")
 
 
@@ -70,9 +71,9 @@ class Part:
 class Evidence:
     """Everything the verdict on one claim depends on.
 
-    Comparisons and equivalences fill `parts`; identities and counts `values` (one per seed, or just one), `stated` (one
-    number for all, or one per value) and `tolerance` ≥ 0 in the same unit; demonstrations `successes` of `trials`: how
-    many seeds show the stated direction.
+    Comparisons, equivalences and timings fill `parts`; identities and counts `values` (one per seed, or just one),
+    `stated` (one number for all, or one per value) and `tolerance` ≥ 0 in the same unit; demonstrations `successes` of
+    `trials`: how many seeds show the stated direction.
 
     Fewer than `seeds_required` seeds, in any part, make it `not run`; so does a reason in `not_run`. Such a claim keeps
     its place in the family: it was declared, so it is paid for.

@@ -68,9 +68,14 @@ class Judgement:
             return f"unclear ({self.cause})"
         if self.kind in EXACT_KINDS:
             return "holds" if self.word == "supported" else "fails"
-        if self.kind == "equivalence" and self.word == "supported":
+        if self.word == "supported" and self.kind in ("equivalence", "timing") and self._claims_no_difference:
             return "same within the margin"
         return self.word
+
+    @property
+    def _claims_no_difference(self) -> bool:
+        """Whether every part says that nothing differs: an equivalence's do, of a timing those of the relation same."""
+        return self.kind == "equivalence" or all(part.relation == "same" for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +89,10 @@ class _Decision:
 def judge_family(evidence: Sequence[Evidence]) -> tuple[Judgement, ...]:
     """Judge claims that share one family, in the order given: those of one grid at one scale, or of the whole suite.
 
-    The family is the comparisons and equivalences, m of them, a composite counting once. Support is corrected by Holm,
-    refutation by Bonferroni: each error rate stays below 5 % for the family. A claim that was not run stays among the
-    m with p = 1, so that leaving claims out never makes the rest easier to support. Identities, counts and
-    demonstrations are judged one by one.
+    The family is the comparisons and equivalences, m of them, a composite counting once; timings are a family of their
+    own. Support is corrected by Holm, refutation by Bonferroni: each error rate stays below 5 % for the family. A claim
+    that was not run stays among the m with p = 1, so that leaving claims out never makes the rest easier to support.
+    Identities, counts and demonstrations are judged one by one.
 
     Raises `ValueError` when two claims share an id.
     """
@@ -95,14 +100,20 @@ def judge_family(evidence: Sequence[Evidence]) -> tuple[Judgement, ...]:
     if repeated:
         message = f"claims of a family need ids of their own, given twice: {', '.join(repeated)}"
         raise ValueError(message)
-    family = [claim for claim in evidence if claim.in_the_family]
+    tested = [claim for claim in evidence if claim.in_the_family]
+    timed = [claim for claim in tested if claim.kind == "timing"]
+    answers = _answers([claim for claim in tested if claim not in timed]) | _answers(timed)
+    return tuple(answers[claim.id] if claim.in_the_family else _judge_alone(claim) for claim in evidence)
+
+
+def _answers(family: Sequence[Evidence]) -> dict[str, Judgement]:
+    """Judge one family at its margins, at half of them and at twice."""
     summaries = [tuple(summarize(part) for part in claim.parts) if _is_run(claim) else () for claim in family]
     half, judged, double = (_judge_at(family, summaries, factor) for factor in (0.5, 1.0, 2.0))
-    answers = {
+    return {
         answer.id: replace(answer, at_half_margin=lower.word, at_double_margin=upper.word)
         for lower, answer, upper in zip(half, judged, double, strict=True)
     }
-    return tuple(answers[claim.id] if claim.in_the_family else _judge_alone(claim) for claim in evidence)
 
 
 def _is_run(claim: Evidence) -> bool:

@@ -25,6 +25,7 @@ def load() -> Registry:
         activations,
         borrowed,
         convolutions,
+        epochs,
         initializers,
         loading,
         losses,
@@ -35,6 +36,7 @@ def load() -> Registry:
         pooling,
         products,
         stacks,
+        training,
     )
 
     return REGISTRY

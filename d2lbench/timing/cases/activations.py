@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from annotated_types import Gt, Lt
 
 from d2lbench.catalogue import load
+from d2lbench.errors import TimingError
 from d2lbench.registry import register
 from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import DIFFERENTIATED, Count, by_phase, leaf, moved, tolerance
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
+
+    #: Says of which numbers a dropout keeps, from the random state that the call starts from.
+    Mask = Callable[[torch.Tensor], torch.Tensor]
 
 _SIZES = {"small": {"batch": 64, "features": 256}, "large": {"batch": 2048, "features": 4096}}
 _TINY = {"batch": 3, "features": 7}
@@ -68,40 +72,48 @@ for _name, _function in FUNCTIONS.items():
     _declare(_name, _function)
 
 
-def _dropout(x: torch.Tensor, call: Callable[[torch.Tensor], torch.Tensor]) -> Built:
-    """Count a comparison, a product and a division for each number, and two products back; drawing is not counted."""
+def _dropout(x: torch.Tensor, p: float, call: Callable[[torch.Tensor], torch.Tensor], mask: Mask) -> Built:
+    """Count a comparison, a product and a division for each number, and two products back; drawing is not counted.
+
+    The reference draws what the call draws, and refuses a share that is more than five standard errors from 1 - p, and
+    more than a step of the dtype: uniform numbers are drawn in it.
+    """
+    import torch
+
     count = x.numel()
+
+    def reference(exact: torch.Tensor) -> torch.Tensor:
+        kept = mask(x.detach())
+        share, allowed = float(kept.double().mean()), 5 * (p * (1 - p) / count) ** 0.5 + torch.finfo(x.dtype).eps
+        if abs(share - (1 - p)) > allowed:
+            problem = f"{share:.4f} of the numbers are kept; allowed: {1 - p:g} ± {allowed:.4f}"
+            raise TimingError(problem)
+        return exact * kept / (1 - p)
+
     flops, traffic = by_phase(3.0 * count, 2.0 * count), moved((x,), count, kept=0)
-    mask = float(count)  # a byte each, written forward and read back
-    extra = {"forward": 0.0, "forward-train": mask, "backward": mask, "whole": 2 * mask}
-    return Built(call, (x,), flops=flops, bytes={phase: traffic[phase] + extra[phase] for phase in traffic})
+    drawn = float(count)  # a byte each, written forward and read back
+    extra = {"forward": 0.0, "forward-train": drawn, "backward": drawn, "whole": 2 * drawn}
+    return Built(
+        call,
+        (x,),
+        reference=reference,
+        tolerance=tolerance(x.dtype),
+        random=True,
+        flops=flops,
+        bytes={phase: traffic[phase] + extra[phase] for phase in traffic},
+    )
 
 
-@register(
-    "kernel",
-    "dropout",
-    group="dropout",
-    phases=DIFFERENTIATED,
-    sizes=_SIZES,
-    tiny=_TINY,
-    reference_needed=False,
-)
+@register("kernel", "dropout", group="dropout", phases=DIFFERENTIATED, sizes=_SIZES, tiny=_TINY)
 def dropout(device: str, dtype: torch.dtype, /, *, batch: Count = 64, features: Count = 256, p: Rate = 0.5) -> Built:
     """The framework's dropout, in training mode in every phase: 3 operations for each number, 2 back."""
     import torch
 
-    return _dropout(leaf(device, dtype, batch, features), torch.nn.Dropout(p))
+    layer = torch.nn.Dropout(p)
+    return _dropout(leaf(device, dtype, batch, features), p, layer, lambda x: layer(torch.ones_like(x)) != 0)
 
 
-@register(
-    "kernel",
-    "dropout-scratch",
-    group="dropout",
-    phases=DIFFERENTIATED,
-    sizes=_SIZES,
-    tiny=_TINY,
-    reference_needed=False,
-)
+@register("kernel", "dropout-scratch", group="dropout", phases=DIFFERENTIATED, sizes=_SIZES, tiny=_TINY)
 def dropout_scratch(
     device: str, dtype: torch.dtype, /, *, batch: Count = 64, features: Count = 256, p: Rate = 0.5
 ) -> Built:
@@ -109,6 +121,9 @@ def dropout_scratch(
 
     In training mode in every phase, and counted like ``dropout``.
     """
+    import torch
+
     from d2lbench.engine.scratch import ScratchDropout
 
-    return _dropout(leaf(device, dtype, batch, features), ScratchDropout(p))
+    layer = ScratchDropout(p)
+    return _dropout(leaf(device, dtype, batch, features), p, layer, lambda x: layer(torch.ones_like(x)) != 0)

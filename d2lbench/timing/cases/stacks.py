@@ -12,7 +12,7 @@ from d2lbench.catalogue.layers import Conv, Layer, Linear, Model
 from d2lbench.catalogue.shapes import parameter_count, shape_behind
 from d2lbench.registry import register
 from d2lbench.timing.built import Built
-from d2lbench.timing.cases.networks import passes
+from d2lbench.timing.cases.networks import passes, unfollowed
 from d2lbench.timing.cases.parts import DIFFERENTIATED, Count, by_phase, noise, tolerance
 
 if TYPE_CHECKING:
@@ -26,11 +26,22 @@ ROWS: Final = {f"stacked-{rows}": {"rows": rows} for rows in (1, 16, 64)}
 _SPREAD: Final = 0.1
 
 
-def _one_by_one(model: Model, paths: Sequence[str], x: torch.Tensor, leaves: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return what each row's ordinary module gives for its input: (M, B, …) → (M, B, K)."""
+def _one_by_one(
+    model: Model,
+    paths: Sequence[str],
+    x: torch.Tensor,
+    leaves: Sequence[torch.Tensor],
+    taken: Sequence[torch.Tensor],
+    tolerated: float,
+) -> torch.Tensor:
+    """Return what each row's ordinary module gives for its input: (M, B, …) → (M, B, K).
+
+    ``taken`` are the branches of each ReLU in the stacked pass, (M, B, H), which the rows follow.
+    """
     import torch
 
     from d2lbench.engine.module import module, pairs
+    from d2lbench.timing.branches import Following
 
     linear = {f"{layer.path}.weight" for layer in model if isinstance(layer, Linear)}
     network = module(model).double().to(x.device)
@@ -46,14 +57,18 @@ def _one_by_one(model: Model, paths: Sequence[str], x: torch.Tensor, leaves: Seq
             where[path]: leaf[row].t() if path in linear else leaf[row]
             for path, leaf in zip(paths, leaves, strict=True)
         }
-        outputs.append(torch.func.functional_call(network, own, (x[row],)))
+        with Following([each[row] for each in taken], tolerated):
+            outputs.append(torch.func.functional_call(network, own, (x[row],)))
     return torch.stack(outputs)
 
 
 def _stacked(device: str, dtype: torch.dtype, model: Model, shape: tuple[int, ...], rows: int, batch: int) -> Built:
     """Build the program over parameters (M, N); its leaves stand behind the images as inputs."""
+    import torch
+
     from d2lbench.engine.parameters import Parameters
     from d2lbench.engine.stacked import Pass, Stacked
+    from d2lbench.timing.branches import Recording
 
     count = parameter_count(model)
     block = noise(device, dtype, rows, count, key="p") * _SPREAD
@@ -64,14 +79,22 @@ def _stacked(device: str, dtype: torch.dtype, model: Model, shape: tuple[int, ..
     passed = x.numel() + block.numel() + outputs
     width = x.element_size()
 
+    allowed = tolerance(dtype, slack=5.0)
+
     def call(x: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
         return program(Pass(parameters), x)
+
+    def reference(exact: torch.Tensor, *leaves: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad(), Recording() as recorded:
+            call(x)
+        return _one_by_one(model, paths, exact, leaves, recorded.taken, allowed)
 
     return Built(
         call,
         (x, *leaves),
-        reference=lambda x, *leaves: _one_by_one(model, paths, x, leaves),
-        tolerance=tolerance(dtype, slack=5.0),
+        reference=reference,
+        tolerance=allowed,
+        unfollowed=unfollowed(dtype),
         flops={phase: rows * flops for phase, flops in passes(model, shape, batch).items()},
         bytes=by_phase(float(width * passed), float(width * (passed + block.numel()))),
     )

@@ -1,0 +1,108 @@
+"""Timings: what kernels and arms cost on a machine, in a table made when the first is saved.
+
+A row belongs to a machine, told by its key, for times compare on one machine only. A newer row of the same thing takes
+the older one's place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from d2lbench.store.database import Database, now
+from d2lbench.store.schema import checked, seal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+#: ``machine``: its facts. ``ceilings``: the best it does in a setting. ``case``: a phase of a kernel case. ``cost``: a
+#: structure that grids train. ``memory``: bytes that a network holds.
+Kind = Literal["machine", "ceilings", "case", "cost", "memory"]
+
+_NAME: Final = "timings"
+_TABLE: Final = """CREATE TABLE timings (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL, key TEXT NOT NULL, machine TEXT NOT NULL, environment TEXT NOT NULL,
+    content TEXT NOT NULL, stored_at TEXT NOT NULL, seal INTEGER NOT NULL,
+    UNIQUE (kind, key, machine, environment)
+)"""
+_COLUMNS: Final = "kind, key, machine, environment, content, stored_at"
+#: What makes two machines one, for times: what computes, and the library that computes with it.
+_IDENTIFYING: Final = ("machine", "processor", "cores", "torch", "gpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One thing measured on one machine: ``content`` is plain data, in which what is no finite number is None.
+
+    ``key`` says what was measured, in which setting; ``machine`` on what; ``sequence`` and ``stored_at`` are the
+    store's.
+    """
+
+    kind: Kind
+    key: str
+    machine: str
+    environment: str
+    content: dict[str, Any] = field(default_factory=dict)
+    sequence: int = 0
+    stored_at: str = ""
+
+
+class Timings(Database):
+    """The part of the store that holds timings."""
+
+    def save_timings(self, timings: Iterable[Timing]) -> None:
+        """Store timings in one transaction; each takes the place of an older one of the same thing, machine and so."""
+        moment = now()
+        with self._transaction() as connection:
+            if not self._has_timings():
+                connection.execute(_TABLE)
+            for each in timings:
+                row = (each.kind, each.key, each.machine, each.environment, _written(each.content), moment)
+                places = ", ".join("?" * (len(row) + 1))
+                query = f"INSERT OR REPLACE INTO timings ({_COLUMNS}, seal) VALUES ({places})"  # noqa: S608
+                connection.execute(query, (*row, seal(*row)))
+
+    def timings(self, kind: Kind) -> tuple[Timing, ...]:
+        """Return all timings of a kind, of every machine, the oldest first."""
+        with self._guarded("read"):
+            if not self._has_timings():
+                return ()
+            query = f"SELECT sequence, {_COLUMNS}, seal FROM timings WHERE kind = ? ORDER BY sequence"  # noqa: S608
+            return tuple(map(_timing, self._connection.execute(query, (kind,)).fetchall()))
+
+    def _has_timings(self) -> bool:
+        """Say whether the table was made; either of its two entries in SQLite's own table says so, if one is damaged.
+
+        What then follows fails on the damaged one, and so tells of it.
+        """
+        query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND (name = ? OR sql = ?)"
+        return self._connection.execute(query, (_NAME, _TABLE)).fetchone() is not None
+
+
+def machine_key(facts: Mapping[str, Any]) -> str:
+    """Return the key of the machine that some facts tell of; how busy it is, or the revision, makes it no other."""
+    told = {name: facts[name] for name in _IDENTIFYING if name in facts}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _timing(row: tuple[Any, ...]) -> Timing:
+    kind, key, machine, environment, content, stored_at = checked(row[1:])
+    return Timing(kind, key, machine, environment, json.loads(content), row[0], stored_at)
+
+
+def _written(content: dict[str, Any]) -> str:
+    text = json.dumps(_finite(content), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode(errors="replace").decode()
+
+
+def _finite(content: Any) -> Any:
+    """Return the same content with None for what is not a finite number."""
+    if isinstance(content, dict):
+        return {str(name): _finite(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -1,0 +1,141 @@
+"""One kernel in one round: the time of a call, and what can be counted of it, for the claims that read it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import torch
+
+from d2lbench.errors import D2lbenchError, TimingError
+from d2lbench.timing.cases import load
+from d2lbench.timing.counting import work
+from d2lbench.timing.kept import saved_bytes
+from d2lbench.timing.measure import Harness
+from d2lbench.timing.memory import peak_memory
+from d2lbench.timing.observed import Observed
+from d2lbench.timing.phases import prepare
+from d2lbench.timing.result import Setting
+from d2lbench.timing.selection import Case
+
+if TYPE_CHECKING:
+    from d2lbench.spec import Component
+    from d2lbench.timing.built import Built, Phase
+
+
+#: Fewer windows bound no median. A kernel that its share of the time leaves with fewer gets more, so many times over.
+LEAST_WINDOWS: Final = 6
+TRIES: Final = 3
+#: What a window is taken to last at least where it has to be guessed, in seconds.
+SHORTEST_WINDOW: Final = 2e-3
+
+
+def case_of(kernel: Component) -> Case:
+    """Return the case that a grid's kernel names, with options of its own in place of those of a size."""
+    entry = load().get("kernel", kernel.name)
+    own = {name: value for name, value in kernel.options if name in entry.options}
+    return Case(entry, str(kernel.get("size") or ""), own)
+
+
+def setting_of(kernel: Component, device: str) -> Setting:
+    """Return how a grid's kernel is measured."""
+    options: dict[str, Any] = {name: kernel.get(name) for name in ("dtype", "threads", "cold", "compiled")}
+    return Setting(device, **options)
+
+
+def observe(kernel: Component, device: str, wanted: frozenset[str], seconds: float) -> Observed:
+    """Measure what is wanted of a kernel: its time for about so many seconds, all else by counting.
+
+    Nothing is raised for what a kernel does wrong: that is what became of it.
+    """
+    try:
+        values = _counted(kernel, device, wanted)
+        if "time" in wanted:
+            values |= _timed(kernel, device, seconds)
+    except _SkippedError as error:
+        return Observed("skipped", str(error))
+    except D2lbenchError as error:
+        return Observed("failed", str(error))
+    except Exception as error:  # noqa: BLE001  (whatever a kernel raises is what became of it)
+        return Observed("failed", f"{type(error).__name__}: {error}".partition("\n")[0])
+    return Observed("done", values=values)
+
+
+class _SkippedError(TimingError):
+    """It cannot be measured so; nothing is wrong with it."""
+
+
+def _timed(kernel: Component, device: str, seconds: float) -> dict[str, float]:
+    """Return a kernel's time with its evidence.
+
+    Raises
+    ------
+    TimingError
+        It has none: it is wrong, it broke, or it cannot be measured so.
+    """
+    harness, case, phases = Harness(setting_of(kernel, device)), case_of(kernel), (str(kernel.get("phase")),)
+    for _ in range(TRIES):
+        began = time.monotonic()
+        (found,) = harness.measure(case, phases, seconds)
+        if found.summary is None or found.summary.windows >= LEAST_WINDOWS:
+            break
+        spent, window = time.monotonic() - began, found.summary.median * found.calls
+        seconds = spent + 2 * LEAST_WINDOWS * max(window, SHORTEST_WINDOW)
+    if found.summary is None:
+        problem = f"{found.status}: {found.reason}"
+        raise (_SkippedError if found.status == "skipped" else TimingError)(problem)
+    summary = found.summary
+    told = {"time": summary.median, "time_low": summary.low, "time_high": summary.high}
+    return told | {"windows": float(summary.windows), "precise": float(found.status == "precise")}
+
+
+def _counted(kernel: Component, device: str, wanted: frozenset[str]) -> dict[str, float]:
+    """Return what is counted of a kernel, which no clock touches."""
+    asked = {name: count for name, count in _COUNTERS.items() if name in wanted}
+    if not asked:
+        return {}
+    setting, case, phase = setting_of(kernel, device), case_of(kernel), cast("Phase", kernel.get("phase"))
+    Harness(setting)  # sets threads and precision of this process
+    with ExitStack() as closing:
+        built: Built = case.entry.factory(device, getattr(torch, setting.dtype), **case.entry.resolve(case.options))
+        if built.close is not None:
+            closing.callback(built.close)
+        return {name: count(built, phase, device) for name, count in asked.items()}
+
+
+def _deviation(built: Built, phase: Phase, device: str) -> float:
+    """Return the largest error against the float64 reference, as a share of its largest value."""
+    del phase, device
+    if built.reference is None:
+        problem = "it has no float64 reference to deviate from"
+        raise TimingError(problem)
+    exact = [each.detach().double() if each.is_floating_point() else each for each in built.inputs]
+    with torch.enable_grad():
+        expected, found = built.reference(*exact).detach(), built.call(*built.inputs).detach()
+    return float((found.to(expected) - expected).abs().max() / expected.abs().max())
+
+
+def _saved(built: Built, phase: Phase, device: str) -> float:
+    del phase, device
+    return float(saved_bytes(built))
+
+
+def _flops(built: Built, phase: Phase, device: str) -> float:
+    del device
+    return work(built, phase).flops
+
+
+def _peak(built: Built, phase: Phase, device: str) -> float:
+    prepared = prepare([built], phase)
+    with torch.set_grad_enabled(prepared.records):
+        return float(peak_memory(prepared.call, device))
+
+
+_COUNTERS: Final[Mapping[str, Callable[[Built, Phase, str], float]]] = {
+    "deviation": _deviation,
+    "flops": _flops,
+    "peak_memory": _peak,
+    "saved_bytes": _saved,
+}
