@@ -84,6 +84,12 @@ class StoreError(D2lbenchError):
     exit_code = 3
 
 
+class CalibrationError(D2lbenchError):
+    """What was measured of this machine cannot be kept; says where and how to do without."""
+
+    exit_code = 3
+
+
 class TimingError(D2lbenchError):
     """A kernel case gets no number: it is wrong, its work is unknown, or it does not have what it declares."""
 

@@ -20,7 +20,7 @@ LAYERS = (
     {"spec", "grid"},
     {"catalogue"},
     {"engine", "timing"},
-    {"store", "planning", "runner", "workers", "progress", "plugins", "tuning"},
+    {"store", "planning", "calibrating", "runner", "workers", "progress", "plugins", "tuning"},
     {"analysis"},
     {"report"},
     {
