@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from d2lbench.calibrating import calibrate, due, estimate
+from d2lbench.engine import calibration
 from d2lbench.engine.plan import plan
+from d2lbench.errors import UsageError
 from d2lbench.machines import environment_of
 from d2lbench.planning import missing_data, optional_series
 from d2lbench.session import Session, json_text
 
 if TYPE_CHECKING:
+    from d2lbench.engine.calibration import Calibration
     from d2lbench.grid.model import Grid
 
 
@@ -28,11 +32,21 @@ class Checked:
     stacks: int
     rounds: int
     widest: int
+    seconds: float | None
+    memory: int | None
+    processes: int
+    uncalibrated: int
     claims: int
     published: int
     seeds: int
     seeds_required: int
     missing_data: dict[str, str]
+    left: int  # stacks
+
+    @property
+    def estimate(self) -> str:
+        """How long the stacks that are left take, and how much memory."""
+        return estimated(self.seconds, self.memory, self.processes, self.uncalibrated, self.left)
 
     def text(self) -> str:
         """Return it in words."""
@@ -45,6 +59,7 @@ class Checked:
             f"  {self.size}",
             f"  {self.cells:,} distinct cells in {parts}",
             f"  {self.stored:,} of them in the store",
+            *([] if self.rounds else [f"  {self.estimate}"]),
             f"  {claims} on {self.seeds} {thing} (at least {self.seeds_required} needed)",
         ]
         if self.published:
@@ -65,16 +80,69 @@ class Checks:
         """Return sizes and the estimate in words."""
         left = sum(grid.cells - grid.stored for grid in self.grids if not grid.rounds)
         total = sum(grid.cells for grid in self.grids)
-        foot = f"{total:,} cells, {left:,} to train; time and memory: not calibrated on this machine"
+        foot = f"{total:,} cells, {left:,} to train; {self._estimate()}"
         large = (f"{name}\n  {size}: too many to plan here" for name, size in self.unplanned.items())
         other = (f"{name}: asked at the {' and the '.join(known)} scale only" for name, known in self.left_out.items())
         return "\n\n".join([*(grid.text() for grid in self.grids), *large, *other, foot])
+
+    def _estimate(self) -> str:
+        known = [grid for grid in self.grids if grid.seconds is not None]
+        seconds = sum(grid.seconds or 0.0 for grid in known) if known else None
+        memory = max((grid.memory or 0 for grid in known), default=None)
+        processes = max((grid.processes for grid in self.grids), default=1)
+        unknown, left = (sum(getattr(grid, name) for grid in self.grids) for name in ("uncalibrated", "left"))
+        return estimated(seconds, memory, processes, unknown, left)
 
     def as_json(self) -> str:
         """Return the same for machines."""
         large = [{"name": name, "size": size, "cells": None} for name, size in self.unplanned.items()]
         other = [{"name": name, "scales": known, "cells": None} for name, known in self.left_out.items()]
         return json_text([*(asdict(grid) for grid in self.grids), *large, *other])
+
+
+def estimated(seconds: float | None, memory: int | None, processes: int, unknown: int, stacks: int) -> str:
+    """Return an estimate in words: time on so many processes, memory, and what of the stacks it leaves out."""
+    if not stacks:
+        return "nothing to train"
+    remedy = "`d2lbench check --calibrate` measures this machine"
+    if seconds is None or unknown == stacks:
+        return f"time and memory: not calibrated on this machine; {remedy}"
+    each = "process" if processes == 1 else "processes"
+    text = f"about {_duration(seconds)} on {processes} {each} of at most {(memory or 0) / 2**30:.1f} GiB"
+    return f"{text}, and {unknown:,} of {stacks:,} stacks that are not calibrated; {remedy}" if unknown else text
+
+
+def _duration(seconds: float) -> str:
+    """Return a time that nobody takes for exact: ``20 s``, ``38 min``, ``2 h 10 min``."""
+    if seconds < 90:  # noqa: PLR2004  (seconds that one still counts)
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004
+
+
+def calibrated(session: Session) -> None:
+    """Measure every structure of a session's grids that is not known on this machine.
+
+    Raises
+    ------
+    UsageError
+        Calibrations are switched off.
+    """
+    from d2lbench.workers import Pool
+
+    request = session.request
+    if calibration.folder() is None:
+        problem = "check --calibrate: D2LBENCH_CALIBRATION is off; name a folder with it, or unset it"
+        raise UsageError(problem)
+    known = calibration.read(request.device)
+    cells = (cell for grid in session.grids if not grid.is_timed for cell in grid.cells())
+    groups = due(cells, known, least=0.0)
+    if groups:
+        pool = Pool(known.processes, request.device, request.plugins)
+        try:
+            calibration.save(calibrate(groups, pool, known), request.device)
+        finally:
+            pool.stop()
 
 
 def checked(session: Session) -> Checks:
@@ -86,15 +154,20 @@ def checked(session: Session) -> Checks:
             places = {grid.name: environment_of(grid, store, session.environment) for grid in session.grids}
             finished = {place: store.finished(place) for place in set(places.values())}
     device = session.request.device
-    grids = tuple(_checked(grid, finished.get(places[grid.name], {}), device) for grid in session.grids)
+    known = calibration.read(device)
+    grids = tuple(_checked(grid, finished.get(places[grid.name], {}), device, known) for grid in session.grids)
     large = {path.stem: size.text() for path, size in session.unexpanded.items()}
     return Checks(grids, large, {path.stem: known for path, known in session.left_out.items()})
 
 
-def _checked(grid: Grid, finished: dict[str, frozenset[str]], device: str) -> Checked:
+def _checked(grid: Grid, finished: dict[str, frozenset[str]], device: str, known: Calibration) -> Checked:
     cells = list(grid.cells())
     extras = frozenset[str]() if grid.is_timed else optional_series(grid)
-    stacks = () if grid.is_timed else plan(cells, series=extras, device=device)
+    stacks = () if grid.is_timed else plan(cells, series=extras, device=device, calibration=known)
+    done = {cell.id for cell in cells if cell.id in finished and extras <= finished[cell.id]}
+    left = [stack for stack in stacks if any(cell.id not in done for cell in stack.cells)]
+    found = estimate(left, known)
+    is_known = found.unknown < len(left)
     return Checked(
         name=grid.name,
         file=grid.file,
@@ -102,13 +175,18 @@ def _checked(grid: Grid, finished: dict[str, frozenset[str]], device: str) -> Ch
         title=grid.title,
         size=grid.size_text,
         cells=len(cells),
-        stored=sum(cell.id in finished and extras <= finished[cell.id] for cell in cells),
+        stored=len(done),
         stacks=len(stacks),
         rounds=len(grid.seeds) if grid.is_timed else 0,
         widest=max(map(len, stacks), default=0),
+        seconds=found.seconds if is_known else None,
+        memory=found.memory if is_known else None,
+        processes=found.processes,
+        uncalibrated=found.unknown,
         claims=sum(claim.asked for claim in grid.claims),
         published=sum(len(entry.values) for entry in grid.published),
         seeds=len(grid.seeds),
         seeds_required=grid.seeds_required,
         missing_data=missing_data(cells),
+        left=len(left),
     )

@@ -88,6 +88,7 @@ def check(
     seeds: flags.Seeds = None,
     only: flags.Only = None,
     plugins: flags.Plugins = None,
+    calibrate: flags.Calibrate = False,
     as_json: flags.Json = False,
 ) -> None:
     """Check grids without running anything: size, stacks, estimate; every mistake with its place and remedy."""
@@ -96,7 +97,7 @@ def check(
     request = _request(
         names=grids, scale=scale, store=store, device=device.value, sets=sets, seeds=seeds, only=only, plugins=plugins
     )
-    _print(suite.check_json(request) if as_json else suite.check_text(request))
+    _print((suite.check_json if as_json else suite.check_text)(request, calibrate=calibrate))
 
 
 @app.command("list")

@@ -88,6 +88,14 @@ ListForm = Annotated[
     ListFormat, typer.Option("--format", help="markdown: a page with every kind, or the part of one kind.")
 ]
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Worker processes. Default: one a core.")]
+Calibrate = Annotated[
+    bool,
+    typer.Option(
+        "--calibrate",
+        help="First measure on this machine what is not known of it: a second or so for every structure of the grids. "
+        "D2LBENCH_CALIBRATION names the folder that keeps it, or says off.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and stop.")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Train only.")]
 NoCosts = Annotated[bool, typer.Option("--no-costs", help="Do not time what the arms cost: up to 20 s, once.")]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from d2lbench.catalogue.models import model_of
-from d2lbench.catalogue.shapes import parameter_count
-from d2lbench.engine.plan import WEIGHTS, Stack, plan
+from d2lbench.engine.calibration import uncalibrated
+from d2lbench.engine.plan import WEIGHTS, Stack, plan, structure
 from d2lbench.errors import DataError
 from d2lbench.grid.measures import metric_entry
 from d2lbench.machines import environment_of
@@ -17,6 +16,7 @@ from d2lbench.spec import Cell, Config
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from d2lbench.engine.calibration import Calibration
     from d2lbench.grid.model import Grid
     from d2lbench.grid.statement import Claim
     from d2lbench.store import Store
@@ -41,7 +41,12 @@ class Plan:
     stored: int
 
 
-def plan_works(grids: Sequence[Grid], finished: Mapping[str, frozenset[str]], device: str = "cpu") -> Plan:
+def plan_works(
+    grids: Sequence[Grid],
+    finished: Mapping[str, frozenset[str]],
+    device: str = "cpu",
+    calibration: Calibration | None = None,
+) -> Plan:
     """Return what is to be done for the grids, given the finished cells with the optional series that each has.
 
     A cell that several grids share is trained once, with the optional series of them all. Within a grid the costliest
@@ -49,6 +54,7 @@ def plan_works(grids: Sequence[Grid], finished: Mapping[str, frozenset[str]], de
     """
     grids = [grid for grid in grids if not grid.is_timed]
     cells = {id(grid): list(grid.cells()) for grid in grids}
+    known = calibration or uncalibrated(device)
     wanted: dict[str, frozenset[str]] = {}
     for grid in grids:
         series = optional_series(grid)
@@ -57,6 +63,10 @@ def plan_works(grids: Sequence[Grid], finished: Mapping[str, frozenset[str]], de
     stored = {cell for cell, series in wanted.items() if cell in finished and series <= finished[cell]}
     absent = missing_data(cell for some in cells.values() for cell in some if cell.id not in stored)
     works: list[Work] = []
+
+    def length(stack: Stack) -> float:
+        return known.seconds(stack.cells, structure(stack.cells[0].config))
+
     without: dict[str, tuple[Cell, str]] = {}
     taken = set(stored)
     for grid in grids:
@@ -67,7 +77,8 @@ def plan_works(grids: Sequence[Grid], finished: Mapping[str, frozenset[str]], de
                 without[cell.id] = (cell, reason)
             else:
                 kept.append(cell)
-        for stack in sorted(plan(kept, device=device), key=cost, reverse=True):
+        stacks = plan(kept, device=device, calibration=known)
+        for stack in sorted(stacks, key=length, reverse=True):
             ids = frozenset(cell.id for cell in stack.cells)
             if missing := ids - taken:
                 series = frozenset[str]().union(*(wanted[cell] for cell in missing))
@@ -123,18 +134,6 @@ def missing_data(cells: Iterable[Cell], registry: Registry = REGISTRY) -> dict[s
         except DataError as error:
             reasons[name] = str(error)
     return reasons
-
-
-def cost(stack: Stack) -> float:
-    """Return how much work a stack is, in rough units: cells, epochs, weights and images multiplied."""
-    total = 0.0
-    for cell in stack.cells:
-        config = cell.config
-        if isinstance(config, Config):
-            sizes = REGISTRY.get("dataset", config.dataset.name).trait("sizes")
-            images = config.dataset.get("train_size") or sizes["train"]
-            total += config.epochs * images * parameter_count(model_of(config))
-    return total
 
 
 def halves(work: Work) -> list[Work]:

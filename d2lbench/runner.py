@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from d2lbench.calibrating import calibrate, due
+from d2lbench.engine import calibration
+from d2lbench.engine.plan import structure
 from d2lbench.environment import environment, provenance
-from d2lbench.errors import StoreError, UsageError, shown
+from d2lbench.errors import CalibrationError, StoreError, UsageError, shown
 from d2lbench.interrupts import Stop
 from d2lbench.planning import Work, halves, plan_works
 from d2lbench.progress import Progress
@@ -19,9 +23,10 @@ from d2lbench.store import FINISHED, Run, Store, this_owner
 from d2lbench.workers import Finished, Keeping, Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from d2lbench.engine.calibration import Calibration
     from d2lbench.engine.outcome import Outcome
     from d2lbench.engine.plan import Stack
     from d2lbench.grid.model import Grid
@@ -67,7 +72,7 @@ class Runner:
 
     store: Store
     device: str = "cpu"
-    jobs: int = 2
+    jobs: int | None = None
     plugins: tuple[Path, ...] = ()
     quiet: bool = False
     summary: Summary = field(default_factory=Summary)
@@ -80,6 +85,7 @@ class Runner:
         self._provenance: dict[str, Any] = {}
         self._running: dict[str, Work] = {}
         self._works: dict[str, Work] = {}
+        self._known, self._jobs = calibration.uncalibrated(self.device), self.jobs or 1
         self._beaten = self._refused = 0.0
 
     def run(self, grids: Sequence[Grid]) -> Summary:
@@ -92,9 +98,12 @@ class Runner:
         KeyboardInterrupt
             Ctrl-C or SIGTERM: finished stacks are stored, the others left for the next run.
         """
-        found = plan_works(grids, self.store.finished(self._environment), self.device)
+        finished = self.store.finished(self._environment)
+        self._known = self._calibrated([cell for cell in _trained(grids) if cell.id not in finished])
+        self._jobs = self.jobs or self._known.processes
+        found = plan_works(grids, finished, self.device, self._known)
         self.summary.planned, self.summary.stored_before = found.planned, found.stored
-        self._provenance = {**provenance(), "device": self.device, "jobs": self.jobs, "threads": 1}
+        self._provenance = {**provenance(), "device": self.device, "jobs": self._jobs, "threads": 1}
         if found.without_data:
             rows = [_row(cell, "skipped", reason) for cell, reason in found.without_data]
             self._save(rows)
@@ -106,8 +115,23 @@ class Runner:
                 self._carry_out(progress, stop)
         return self.summary
 
+    def _calibrated(self, left: Sequence[Cell]) -> Calibration:
+        """Return what is known of this machine, after measuring what a long run had better know."""
+        known = calibration.read(self.device)
+        groups = due(left, known) if calibration.folder() else {}
+        if groups:
+            pool = Pool(self.jobs or known.processes, self.device, self.plugins)
+            try:
+                known = calibrate(groups, pool, known, quiet=self.quiet)
+                calibration.save(known, self.device)
+            except CalibrationError as error:  # this run has it all the same
+                sys.stderr.write(f"d2lbench: {error}\n")
+            finally:
+                pool.stop()
+        return known
+
     def _carry_out(self, progress: Progress, stop: Stop) -> None:
-        pool = Pool(min(self.jobs, len(self._works)), self.device, self.plugins, self._keeping)
+        pool = Pool(min(self._jobs, len(self._works)), self.device, self.plugins, self._keeping)
         try:
             while self._works or pool.busy:
                 self._feed(pool, progress)
@@ -132,7 +156,7 @@ class Runner:
 
     def _feed(self, pool: Pool, progress: Progress) -> None:
         """Keep one stack waiting behind each worker, passing over what another process holds."""
-        room = self.jobs + 1 - pool.busy
+        room = self._jobs + 1 - pool.busy
         if room <= 0 or not self._works or time.monotonic() - self._refused < REFUSED_SECONDS:
             return
         leased = self.store.lease_some(self._works, self._owner, room)
@@ -174,12 +198,25 @@ class Runner:
         self.store.discard_checkpoint(self._environment, work.stack.key)
         progress.advance(len(work.missing), work.grid)
 
+    def _is_calibrated(self, stack: Stack) -> bool:
+        return self._known.gauge_of(structure(stack.cells[0].config)) is not None
+
     def _save(self, rows: Sequence[Run], stack: Stack | None = None) -> None:
         """Store rows with what they were made with: the width of their stack, too, as it decides the last bits."""
-        width = {"stack width": len(stack)} if stack else {}
+        width = {"stack width": len(stack), "calibrated": self._is_calibrated(stack)} if stack else {}
         self.store.save(self._environment, stack.key if stack else "", rows, {**self._provenance, **width})
         for row in rows:
             self.summary.add(row.status, row.reason)
+
+
+def _trained(grids: Sequence[Grid]) -> Iterator[Cell]:
+    """Iterate over the cells of all grids but those whose kernels are timed."""
+    return (cell for grid in grids if not grid.is_timed for cell in grid.cells())
+
+
+def _is_measured(work: Work) -> bool:
+    """Say whether the cells share no program, so that one's own error says nothing of its neighbours."""
+    return isinstance(work.stack.cells[0].config, Measurement)
 
 
 def checkpoint_seconds() -> float:
@@ -199,11 +236,6 @@ def checkpoint_seconds() -> float:
         problem = f"D2LBENCH_CHECKPOINT_SECONDS: given {shown(given)}; allowed: a number of seconds ≥ 0, inf for never"
         raise UsageError(problem)
     return seconds
-
-
-def _is_measured(work: Work) -> bool:
-    """Say whether the cells share no program, so that one's own error says nothing of its neighbours."""
-    return isinstance(work.stack.cells[0].config, Measurement)
 
 
 def _row(cell: Cell, status: str, reason: str) -> Run:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from d2lbench.analysis.model import Report
+    from d2lbench.checking import Checks
     from d2lbench.costing import Costed
     from d2lbench.runner import Summary
     from d2lbench.store import Store
@@ -91,8 +91,7 @@ def run(
 
     with session.open_store(create=True) as store:
         note_claims(session.grids, store, session.environment)
-        jobs = request.jobs or (1 if request.device == "cuda" else _cores())
-        summary = Runner(store, request.device, jobs, request.plugins).run(session.grids)
+        summary = Runner(store, request.device, request.jobs, request.plugins).run(session.grids)
         timed = tuple(grid.name for grid in session.grids if grid.is_timed)
         if not report:
             return Done(summary, None, timed=timed)
@@ -109,10 +108,6 @@ def _cost(session: Session, store: Store) -> Costed:
     request = session.request
     process = functools.partial(CostProcess, request.device, request.plugins)
     return Costing(store, request.device).run(session.grids, process)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def refuse_missing_device(device: str) -> None:
@@ -180,18 +175,25 @@ def _assembled(session: Session, store: Store) -> Report:
     return assemble(session.grids, store, session.environment, session.request.command, cost_key)
 
 
-def check_text(request: Request) -> str:
-    """Return the size, stacks and state of every grid, in words."""
-    from d2lbench.checking import checked
-
-    return checked(Session(request, most=MOST_PLANNED)).text()
+def check_text(request: Request, *, calibrate: bool = False) -> str:
+    """Return the size, stacks, estimate and state of every grid, in words."""
+    return _checked(request, calibrate=calibrate).text()
 
 
-def check_json(request: Request) -> str:
+def check_json(request: Request, *, calibrate: bool = False) -> str:
     """Return the same for machines."""
-    from d2lbench.checking import checked
+    return _checked(request, calibrate=calibrate).as_json()
 
-    return checked(Session(request, most=MOST_PLANNED)).as_json()
+
+def _checked(request: Request, *, calibrate: bool) -> Checks:
+    from d2lbench.checking import calibrated, checked
+
+    if calibrate:
+        refuse_missing_device(request.device)
+    session = Session(request, most=MOST_PLANNED)
+    if calibrate:
+        calibrated(session)
+    return checked(session)
 
 
 def claims_text(request: Request) -> str:

@@ -174,6 +174,14 @@ class Pool:
         self._queued.append(stack)
         self._send()
 
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Have a worker call a function of this package; nothing may be training, and a death of it is not mended."""
+        if self._folder is None:
+            self._start()
+        with deaf():
+            future: Future[Any] = self._executor.submit(function, *arguments)
+        return future
+
     @property
     def busy(self) -> int:
         """How many stacks are queued or running."""

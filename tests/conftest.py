@@ -71,6 +71,12 @@ def pause(seed, /, *, seconds: Annotated[float, Ge(0)] = 0.0, item: Annotated[in
 '''
 
 
+@pytest.fixture(autouse=True)
+def _a_calibration_of_its_own(tmp_path_factory, monkeypatch):
+    """No test reads or writes what this machine's user has measured."""
+    monkeypatch.setenv("D2LBENCH_CALIBRATION", str(tmp_path_factory.getbasetemp() / "no-calibration"))
+
+
 @dataclass
 class House:
     """A folder with grids in it, where `d2lbench` is run."""
@@ -100,7 +106,13 @@ class House:
         return subprocess.Popen(
             [sys.executable, "-m", "d2lbench", *arguments],
             cwd=self.folder,
-            env={**clean, "PYTHONPATH": str(ROOT), "COLUMNS": "100", **environment_variables},
+            env={
+                **clean,
+                "PYTHONPATH": str(ROOT),
+                "COLUMNS": "100",
+                "D2LBENCH_CALIBRATION": str(self.folder / "calibration"),
+                **environment_variables,
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

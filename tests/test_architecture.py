@@ -23,6 +23,7 @@ LAYERS = (
     {
         "store",
         "planning",
+        "calibrating",
         "runner",
         "workers",
         "machines",

@@ -30,13 +30,15 @@ class Streams:
     def __init__(self, cells: Sequence[Cell], device: str) -> None:
         keys: list[tuple[int, int]] = [(cell.seed, _replica(cell)) for cell in cells]
         self.keys = tuple(dict.fromkeys(keys))
-        self._row = None
+        self._row, self._rows = None, len(keys)
         if len(self.keys) < len(keys):
             self._row = torch.tensor([self.keys.index(key) for key in keys], device=device)
 
     def spread(self, shared: torch.Tensor) -> torch.Tensor:
-        """Hand every row its stream's part: (S, …) → (M, …)."""
-        return shared if self._row is None else shared.index_select(0, self._row)
+        """Hand every row its stream's part: (S, …) → (M, …), to be read only: rows of one stream share its memory."""
+        if self._row is None:
+            return shared
+        return shared.expand(self._rows, *shared.shape[1:]) if len(shared) == 1 else shared.index_select(0, self._row)
 
 
 def _replica(cell: Cell) -> int:
@@ -104,7 +106,7 @@ class Feed:
     def examples(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs (S, B, *shape) and labels or targets (S, B) of rows (S, B) of the pool."""
         x = self._x.index_select(0, rows.flatten()).to(self.dtype).mul_(self.scale)
-        return x.view(*rows.shape, *self.shape), self._y[rows]
+        return x.view(*rows.shape, *self.shape), self._y.index_select(0, rows.flatten()).view(rows.shape)
 
     def gather(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs and labels of rows (S, B) of the pool, spread to (M, B, …)."""

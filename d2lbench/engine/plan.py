@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from d2lbench.catalogue import load
 from d2lbench.catalogue.layers import Conv, walk
 from d2lbench.catalogue.models import model_of
 from d2lbench.catalogue.optimizers import Unstacked
 from d2lbench.catalogue.shapes import parameter_count
+from d2lbench.engine.calibration import Calibration, uncalibrated
 from d2lbench.spec import Cell, Component, Config, Measurement, digest
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 WEIGHTS: Final = "weights"
 #: Experiments cost no shared program; a few share a stack so that the store is not written to for each alone.
 MEASUREMENTS: Final = 8
+#: A model of so few parameters costs next to nothing but its launches: many of them share a step on a CPU.
+TINY: Final = 2048
+#: Stacks that take less than this many seconds are never cut to end sooner; cutting has to save this share of the time.
+LONG, GAIN = 2.0, 0.95
+
+Groups: TypeAlias = "dict[tuple[Hashable, ...], list[Cell]]"
 
 
 @dataclass(frozen=True)
@@ -115,32 +122,79 @@ def default_width(config: Config | Measurement, device: str = "cpu") -> int:
         return 1  # on a CPU a grouped convolution is slower than one cell after the other
     if device != "cpu":
         return max(1, min(512, 2**26 // parameters))
-    return max(1, min(32, 2**20 // parameters))
+    return max(1, min(32 if parameters > TINY else 256, 2**20 // parameters))
 
 
 def plan(
-    cells: Iterable[Cell], *, series: frozenset[str] = frozenset(), width: int | None = None, device: str = "cpu"
+    cells: Iterable[Cell],
+    *,
+    series: frozenset[str] = frozenset(),
+    width: int | None = None,
+    device: str = "cpu",
+    calibration: Calibration | None = None,
 ) -> tuple[Stack, ...]:
     """Group cells into stacks: each cell once, one structure to a stack, sizes of a structure at most one apart.
 
-    Structures come in order of first appearance. ``width`` replaces the default width of every structure that
-    trains.
+    Structures come in order of first appearance. ``width`` replaces the width of every structure that trains; else it
+    is the calibrated one, or the default where a structure has not been measured, and narrower where one long stack
+    would keep a process busy after all others are done. The number of worker processes asked for never counts.
     """
-    unique = {cell.id: cell for cell in cells}
-    groups: dict[tuple[Hashable, ...], list[Cell]] = {}
-    for cell in unique.values():
-        groups.setdefault(structure(cell.config), []).append(cell)
+    known = calibration or uncalibrated(device)
+    groups = grouped(cells)
+    if width is None:
+        counts = _shared_out(
+            groups, {key: _default_count(key, group, known, device) for key, group in groups.items()}, known
+        )
+    else:
+        counts = {key: math.ceil(len(group) / _asked_width(group[0], width)) for key, group in groups.items()}
     return tuple(
-        Stack(tuple(chunk), series)
-        for group in groups.values()
-        for chunk in _balanced(sorted(group, key=_row_order), _width(group[0], width, device))
+        Stack(tuple(chunk), series) for key, group in groups.items() for chunk in _balanced(group, counts[key])
     )
 
 
-def _width(cell: Cell, width: int | None, device: str) -> int:
-    if width is None or isinstance(cell.config, Measurement) or is_unstacked(cell.config):
-        return default_width(cell.config, device)
-    return width
+def grouped(cells: Iterable[Cell]) -> Groups:
+    """Return the distinct cells by structure, in the order of the rows."""
+    unique = {cell.id: cell for cell in cells}
+    groups: Groups = {}
+    for cell in unique.values():
+        groups.setdefault(structure(cell.config), []).append(cell)
+    return {key: sorted(group, key=_row_order) for key, group in groups.items()}
+
+
+def _default_count(key: tuple[Hashable, ...], group: Sequence[Cell], known: Calibration, device: str) -> int:
+    """Return in how many stacks a structure trains in the least time of one process."""
+    gauge = None if isinstance(group[0].config, Measurement) else known.gauge_of(key)
+    return math.ceil(len(group) / (gauge.width if gauge else default_width(group[0].config, device)))
+
+
+def _asked_width(cell: Cell, width: int) -> int:
+    alone = isinstance(cell.config, Measurement) or is_unstacked(cell.config)
+    return default_width(cell.config) if alone else width
+
+
+def _shared_out(groups: Groups, counts: dict[tuple[Hashable, ...], int], known: Calibration) -> dict[Any, int]:
+    """Cut the longest stacks further as long as that ends the whole plan sooner on all processes together.
+
+    A plan takes at least its longest stack, and at least all of its work shared out evenly.
+    """
+    lengths = {key: _length(key, groups[key], counts[key], known) for key in groups}
+    while lengths:
+        work = sum(counts[key] * lengths[key] for key in groups) / known.processes
+        longest = max(lengths, key=lambda key: lengths[key])
+        if lengths[longest] <= max(work, LONG) or counts[longest] == len(groups[longest]):
+            break
+        more = counts[longest] + 1
+        shorter = _length(longest, groups[longest], more, known)
+        whole = work + (more * shorter - counts[longest] * lengths[longest]) / known.processes
+        if max(whole, shorter) > GAIN * lengths[longest]:
+            break
+        counts[longest], lengths[longest] = more, shorter
+    return counts
+
+
+def _length(key: tuple[Hashable, ...], group: Sequence[Cell], count: int, known: Calibration) -> float:
+    """Return the seconds of the longest of ``count`` stacks of a structure."""
+    return known.seconds(group[: math.ceil(len(group) / count)], key)
 
 
 def _row_order(cell: Cell) -> tuple[Any, ...]:
@@ -152,8 +206,7 @@ def _row_order(cell: Cell) -> tuple[Any, ...]:
     return (family, config.epochs, config.eval_every, cell.seed, config.replica, cell.id)
 
 
-def _balanced(rows: Sequence[Cell], width: int) -> Iterator[Sequence[Cell]]:
-    """Cut ``rows`` into as few chunks of at most ``width`` as there can be, of sizes at most one apart."""
-    count = math.ceil(len(rows) / width)
+def _balanced(rows: Sequence[Cell], count: int) -> Iterator[Sequence[Cell]]:
+    """Cut ``rows`` into ``count`` chunks of sizes at most one apart."""
     for chunk in range(count):
         yield rows[chunk * len(rows) // count : (chunk + 1) * len(rows) // count]

@@ -27,8 +27,8 @@ Vectors = dict[str, torch.Tensor]
 PROBED = 512
 #: A weight counts as next to zero below this share of its layer's largest.
 SMALL = 0.01
-#: Numbers of one activation that an evaluation holds at once: about what a core's second-level cache takes.
-_CHUNK = 2**18
+#: Numbers of one activation that an evaluation holds at once: enough that products of large models run at full speed.
+_CHUNK = 2**20
 
 
 class Evaluation:

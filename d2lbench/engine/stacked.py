@@ -29,6 +29,7 @@ from d2lbench.catalogue.layers import (
     Residual,
     walk,
 )
+from d2lbench.engine.pooling import average_pool
 
 if TYPE_CHECKING:
     from d2lbench.engine.parameters import Parameters
@@ -149,7 +150,7 @@ def _pool(layer: Pool, h: torch.Tensor, run: Pass) -> torch.Tensor:
     if layer.kind == "max":
         pooled = torch.nn.functional.max_pool2d(images, layer.kernel, layer.stride, layer.padding)
     else:
-        pooled = torch.nn.functional.avg_pool2d(images, layer.kernel, layer.stride, layer.padding)
+        pooled = average_pool(layer, images)
     return pooled.view(*h.shape[:2], *pooled.shape[1:])
 
 

@@ -168,13 +168,17 @@ class Training:
         health = torch.empty_like(losses)
         tiny = torch.full_like(P[0], 1e-9)  # (N,)
         for t, (x, y) in enumerate(self.feed.batches(epoch)):  # (M, B, *shape), (M, B)
-            losses[t] = self.borrowed_step(x, y, t) if self.borrowed else self.step(x, y, t)
+            losses[t] = self.take(x, y, t)
             # Finite where every parameter is: the sum cannot overflow. A gradient that is not finite makes its
             # parameter so in the same step, as every optimizer multiplies it into the parameter.
             torch.mv(P, tiny, out=health[t])
             if self.oscillation is not None:
                 self.oscillation.step()
         self.close(epoch, losses, health)
+
+    def take(self, x: torch.Tensor, y: torch.Tensor, t: int) -> torch.Tensor:
+        """Take step t of the epoch (from 0) and return the losses before it, (M,)."""
+        return self.borrowed_step(x, y, t) if self.borrowed else self.step(x, y, t)
 
     def loss_and_gradients(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         """Return every row's loss (M,) and its gradients by leaf, in training mode."""

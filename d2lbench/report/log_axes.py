@@ -22,7 +22,7 @@ FEWEST, MOST = 3, 6
 
 
 def round_numbers(low: float, high: float) -> list[float]:
-    """Return three to six round numbers between two positive ones, or as many as there are; powers of ten where these suffice.
+    """Return three to six round numbers between two positive ones, or as many as there are; rather powers of ten.
 
     Where even powers of ten are too many, every second, third … of them is kept.
     """

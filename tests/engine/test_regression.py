@@ -75,7 +75,8 @@ def test_lbfgs_reaches_the_least_squares_optimum_in_a_few_steps(make_cell):
     problem = {**HIGH_DIMENSIONAL, "dataset": ("least-squares", {}), "batch_size": 1500, "epochs": 3}
     cell = make_cell(**{**problem, "optimizer": ("lbfgs", {"lr": 1.0})})
     (outcome,) = train(plan([cell])[0])
-    assert abs(outcome.series["optimality_gap"][1][-1]) < 1e-10
+    # It ends where a step changes the loss by less than 1e-9, its `tolerance_change`.
+    assert abs(outcome.series["optimality_gap"][1][-1]) < 1e-9
 
 
 def test_one_output_that_is_rounded_predicts_classes(make_cell):

@@ -1,0 +1,202 @@
+"""What a structure's training costs on this machine: measured once, kept in the user's cache; never imports torch.
+
+The plan reads from it how many rows of a structure train fastest together and how long a stack will take. Where a
+structure has not been measured, a rule of thumb stands in; it decides how stacks are cut, and is never shown as an
+estimate.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from d2lbench.catalogue import load
+from d2lbench.catalogue.models import model_of, shape_of, training_examples
+from d2lbench.catalogue.shapes import multiplications
+from d2lbench.environment import cpu_model, environment
+from d2lbench.errors import CalibrationError
+from d2lbench.spec import ENGINE_VERSION, Config, Measurement
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+
+    from d2lbench.spec import Cell
+
+FORMAT: Final = 1
+#: A wider stack must be this much faster a cell to be preferred: it takes more memory and is harder to share out.
+WORTH: Final = 0.97
+#: The rule of thumb: seconds a step costs whatever is in it, and operations a second of one thread.
+LAUNCHES, OPERATIONS = 3e-4, 5e10
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """What one structure costs one process, in seconds.
+
+    Attributes
+    ----------
+    steps
+        Width → a training step of a stack that wide, all its rows together.
+    evaluation
+        One evaluation of all splits, a row.
+    start
+        Building the stack and looking at it before its first step, a row.
+    memory
+        Bytes that the process held at most, all told.
+    """
+
+    steps: Mapping[int, float]
+    evaluation: float
+    start: float
+    memory: int
+
+    @property
+    def width(self) -> int:
+        """The narrowest width that was measured at which a row is about as cheap as at the best."""
+        best = min(seconds / width for width, seconds in self.steps.items())
+        return min(width for width, seconds in self.steps.items() if WORTH * seconds / width <= best)
+
+    def step(self, width: int) -> float:
+        """Return the seconds of a step at any width: between two that were measured, along the line through them."""
+        known = sorted(self.steps.items())
+        if len(known) == 1:
+            return known[0][1] * width / known[0][0]
+        upper = next((place for place, (each, _) in enumerate(known) if each >= width), len(known) - 1)
+        (w0, s0), (w1, s1) = known[max(upper - 1, 0)], known[max(upper, 1)]
+        return s0 + (s1 - s0) * (width - w0) / (w1 - w0)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The gauges of one device, by structure, and how many processes do most on it."""
+
+    processes: int
+    gauges: Mapping[str, Gauge] = field(default_factory=dict)
+    crowd: Mapping[int, float] = field(default_factory=dict)
+
+    def gauge_of(self, structure: tuple[Hashable, ...]) -> Gauge | None:
+        """Return what is known of a structure."""
+        return self.gauges.get(key_of(structure)) if self.gauges else None
+
+    def seconds(self, cells: Sequence[Cell], structure: tuple[Hashable, ...]) -> float:
+        """Return how long a stack of these cells takes one process; by the rule of thumb where nothing is known."""
+        config = cells[0].config
+        gauge = self.gauge_of(structure)
+        if isinstance(config, Measurement):
+            return len(cells) * gauge.step(1) if gauge else 0.0
+        assert isinstance(config, Config)
+        gauge = gauge or rule_of_thumb(config)
+        configs: list[Any] = [cell.config for cell in cells]
+        steps: int = steps_of(config) * max(each.epochs for each in configs)
+        looks: int = sum(math.ceil(each.epochs / each.eval_every) for each in configs)
+        return steps * gauge.step(len(cells)) + len(cells) * gauge.start + looks * gauge.evaluation
+
+
+def steps_of(config: Config) -> int:
+    """Return how many steps an epoch has."""
+    return math.ceil((training_examples(config.dataset) or 0) / config.batch_size)
+
+
+@functools.lru_cache(maxsize=4096)
+def rule_of_thumb(config: Config) -> Gauge:
+    """Return what a structure may cost on a machine of which nothing is known."""
+    count = multiplications(model_of(config), shape_of(config.dataset))
+    sizes = load().get("dataset", config.dataset.name).trait("sizes") or {}
+    images = sum(sizes.values()) - sizes.get("train", 0) + (training_examples(config.dataset) or 0)
+    row = 6 * count * config.batch_size / OPERATIONS  # two operations each, forward and twice back
+    evaluation = 2 * count * images / OPERATIONS
+    return Gauge({1: LAUNCHES + row, 2: LAUNCHES + 2 * row}, evaluation, evaluation, 0)
+
+
+@functools.lru_cache(maxsize=4096)
+def key_of(structure: tuple[Hashable, ...]) -> str:
+    """Return a structure's name in the cache."""
+    return hashlib.sha256(repr(structure).encode()).hexdigest()[:24]
+
+
+def cores() -> int:
+    """Return how many processes can run at once."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def uncalibrated(device: str = "cpu") -> Calibration:
+    """Return what is taken where nothing has been measured: a process a core, or one for a GPU."""
+    return Calibration(cores() if device == "cpu" else 1)
+
+
+def folder() -> Path | None:
+    """Return where calibrations lie: ``$D2LBENCH_CALIBRATION``, else the user's cache; None where it says ``off``."""
+    named = os.environ.get("D2LBENCH_CALIBRATION")
+    if named == "off":
+        return None
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")) / "d2lbench" / "calibration"
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Return what a calibration holds for: where one of these changes, another one is made."""
+    return {
+        "processor": cpu_model(),
+        "cores": cores(),
+        "environment": environment(device).key,
+        "engine": ENGINE_VERSION,
+    }
+
+
+def path_of(device: str) -> Path | None:
+    """Return the file of this machine's calibration; None where calibrations are switched off."""
+    place = folder()
+    if place is None:
+        return None
+    name = hashlib.sha256(json.dumps(machine(device), sort_keys=True).encode()).hexdigest()[:16]
+    return place / f"{device}-{name}.json"
+
+
+def read(device: str = "cpu") -> Calibration:
+    """Return this machine's calibration; a file that cannot be read is one that is not there, and is made anew."""
+    path = path_of(device)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path else {}
+        gauges = {
+            key: Gauge(**{**each, "steps": {int(width): float(s) for width, s in each["steps"].items()}})
+            for key, each in content.get("gauges", {}).items()
+        }
+        crowd = {int(count): float(seconds) for count, seconds in content.get("crowd", {}).items()}
+        processes = int(content.get("processes", 0)) or uncalibrated(device).processes
+        return Calibration(processes, gauges, crowd) if content.get("format") == FORMAT else uncalibrated(device)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return uncalibrated(device)
+
+
+def save(added: Calibration, device: str = "cpu") -> Calibration:
+    """Put new gauges beside those that are kept, whole or not at all, and return all of them.
+
+    Raises
+    ------
+    CalibrationError
+        The file cannot be written; says how to do without.
+    """
+    path = path_of(device)
+    if path is None:
+        return added
+    known = read(device)
+    whole = Calibration(added.processes, {**known.gauges, **added.gauges}, added.crowd or known.crowd)
+    content = {"format": FORMAT, "machine": machine(device), **asdict(whole)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", delete=False) as draft:
+            json.dump(content, draft, indent=1)
+        Path(draft.name).replace(path)
+    except OSError as error:
+        way_out = "D2LBENCH_CALIBRATION names another folder, or says off"
+        problem = f"{path} could not be written: {error.strerror or error}; {way_out}"
+        raise CalibrationError(problem) from error
+    return whole
