@@ -88,8 +88,8 @@ def test_a_damaged_store_ends_with_3_and_the_way_out(call, house):
 
 
 def test_a_bug_of_ours_ends_with_70_and_how_to_report_it(call, monkeypatch):
-    def broken(request):
-        del request
+    def broken(request, **options):
+        del request, options
         raise ZeroDivisionError
 
     monkeypatch.setattr(suite, "check_text", broken)
