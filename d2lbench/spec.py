@@ -21,7 +21,16 @@ ENGINE_VERSION: Final = 1
 #: The keys of a configuration that name a registered thing, in the order in which they are shown.
 COMPONENT_KEYS: Final = ("dataset", "model", "init", "loss", "regularizer", "optimizer", "schedule", "stopping")
 #: The keys of a configuration that are plain values.
-SCALAR_KEYS: Final = ("epochs", "batch_size", "eval_every", "dtype", "clip_norm", "rebuild_at", "replica")
+SCALAR_KEYS: Final = (
+    "epochs",
+    "batch_size",
+    "eval_every",
+    "eval_train_every",
+    "dtype",
+    "clip_norm",
+    "rebuild_at",
+    "replica",
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,7 @@ NO_STOPPING: Final = Component("stopping", "none")
 class Config:
     """Everything that decides a training run but its seed.
 
+    The training split is evaluated every ``eval_train_every`` epochs, and whenever the others are where that is None.
     ``clip_norm`` bounds the global norm of a cell's gradient; None leaves it alone. After the epoch ``rebuild_at`` the
     optimizer is built anew, its state lost; None keeps it. ``stopping`` may end the run before its last epoch.
     """
@@ -70,6 +80,7 @@ class Config:
     batch_size: int
     stopping: Component = NO_STOPPING
     eval_every: int = 1
+    eval_train_every: int | None = None
     dtype: str = "float32"
     clip_norm: float | None = None
     rebuild_at: int | None = None

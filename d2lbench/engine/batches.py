@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from d2lbench.spec import Cell
 
 SPLITS = ("train", "validation", "test")
+HELD_OUT = SPLITS[1:]
 
 
 class Streams:

@@ -95,7 +95,7 @@ class Calibration:
         gauge = gauge or rule_of_thumb(config)
         configs: list[Any] = [cell.config for cell in cells]
         steps: int = steps_of(config) * max(each.epochs for each in configs)
-        looks: int = sum(math.ceil(each.epochs / each.eval_every) for each in configs)
+        looks = sum(_looks(each) for each in configs)
         return steps * gauge.step(len(cells)) + len(cells) * gauge.start + looks * gauge.evaluation
 
 
@@ -104,14 +104,26 @@ def steps_of(config: Config) -> int:
     return math.ceil((training_examples(config.dataset) or 0) / config.batch_size)
 
 
+def _looks(config: Config) -> float:
+    """Return how many evaluations of all splits a run's are worth, the one before its first step left out."""
+    train, held_out = _examples(config)
+    whole = math.ceil(config.epochs / (config.eval_train_every or config.eval_every))
+    partial = math.ceil(config.epochs / config.eval_every) - whole
+    return whole + partial * held_out / max(train + held_out, 1)
+
+
+def _examples(config: Config) -> tuple[int, int]:
+    """Return how many examples a run trains on, and how many it is only judged by."""
+    sizes = load().get("dataset", config.dataset.name).trait("sizes") or {}
+    return training_examples(config.dataset) or 0, sum(sizes.values()) - sizes.get("train", 0)
+
+
 @functools.lru_cache(maxsize=4096)
 def rule_of_thumb(config: Config) -> Gauge:
     """Return what a structure may cost on a machine of which nothing is known."""
     count = multiplications(model_of(config), shape_of(config.dataset))
-    sizes = load().get("dataset", config.dataset.name).trait("sizes") or {}
-    images = sum(sizes.values()) - sizes.get("train", 0) + (training_examples(config.dataset) or 0)
     row = 6 * count * config.batch_size / OPERATIONS  # two operations each, forward and twice back
-    evaluation = 2 * count * images / OPERATIONS
+    evaluation = 2 * count * sum(_examples(config)) / OPERATIONS
     return Gauge({1: LAUNCHES + row, 2: LAUNCHES + 2 * row}, evaluation, evaluation, 0)
 
 

@@ -40,7 +40,7 @@ class Fit:
             b = parameters.leaves[f"{self._path}.bias"].double()  # (M, 1)
             error = (torch.cat([w, b], 1) - self._spread(self._truth)).abs()
             vectors["coefficient_error"] = error.amax(1)
-        if self._optimum is not None:
+        if self._optimum is not None and "train_loss" in evaluated:
             vectors["optimality_gap"] = evaluated["train_loss"] - self._optimum
         return vectors
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Series that are recorded every epoch; all others of training are evaluations, at ``eval_every``.
 EVERY_EPOCH = frozenset({"batch_loss", "learning_rate", "step_oscillation"})
+#: Series of evaluations of the training split, which may be rarer: at ``eval_train_every``.
+OF_TRAINING = frozenset({"train_loss", "train_accuracy", "optimality_gap"})
 #: Series that are recorded before the first step and at the last epoch.
 PROBES = ("gradient_norm", "activation_variance", "weight_norm", "sparsity", "hidden_spread")
 #: Series that are recorded at the last epoch only.
@@ -38,6 +40,7 @@ class Journal:
         configs = [cast("Config", cell.config) for cell in cells]
         self._epochs = np.array([config.epochs for config in configs])
         self._eval_every = np.array([config.eval_every for config in configs])
+        self._train_every = np.array([config.eval_train_every or config.eval_every for config in configs])
         self._values: dict[str, dict[int, Vector]] = {}
         self._diverged = np.zeros(len(cells), dtype=np.int64)  # step, 0 where not
         self._diverged_epoch = np.full(len(cells), np.iinfo(np.int64).max)
@@ -59,6 +62,11 @@ class Journal:
     def evaluates(self, epoch: int) -> bool:
         """Whether some row is to be evaluated after this epoch."""
         due = (epoch % self._eval_every == 0) | (self._epochs == epoch)
+        return bool((due & (self._epochs >= epoch)).any())
+
+    def evaluates_training(self, epoch: int) -> bool:
+        """Whether some row's training split is to be evaluated, too."""
+        due = (epoch % self._train_every == 0) | (self._epochs == epoch)
         return bool((due & (self._epochs >= epoch)).any())
 
     def ends(self, epoch: int) -> bool:
@@ -137,7 +145,8 @@ class Journal:
 
     def _series(self, name: str, row: int) -> tuple[Vector, Vector]:
         """Return one series of a row at its own epochs; NaN from its divergence on."""
-        x = self._due(name, int(self._epochs[row]), int(self._eval_every[row]))
+        every = self._train_every if name in OF_TRAINING else self._eval_every
+        x = self._due(name, int(self._epochs[row]), int(every[row]))
         values, end = self._values[name], self._diverged_epoch[row]
         y = [values[epoch][row] if epoch in values and epoch < end else math.nan for epoch in x]
         return np.array(x, dtype=np.float64), np.array(y, dtype=np.float64)

@@ -203,7 +203,7 @@ def _row_order(cell: Cell) -> tuple[Any, ...]:
     if isinstance(config, Measurement):
         return (config.experiment.name, cell.seed, config.replica, cell.id)
     family = tuple(map(str, family_of(config.optimizer)))
-    return (family, config.epochs, config.eval_every, cell.seed, config.replica, cell.id)
+    return (family, config.epochs, config.eval_every, config.eval_train_every or 0, cell.seed, config.replica, cell.id)
 
 
 def _balanced(rows: Sequence[Cell], count: int) -> Iterator[Sequence[Cell]]:

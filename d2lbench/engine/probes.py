@@ -38,35 +38,35 @@ class Evaluation:
         self._program, self._feed, self._loss, self._widest = program, feed, loss, widest
         self._per_example = loss.evaluated or loss.per_example
         self._sizes = {name: feed.rows[name].shape[1] for name in SPLITS}
-        self._rows = torch.cat([feed.rows[name] for name in SPLITS], dim=1)  # (S, n of all splits)
         self.hits: dict[str, torch.Tensor] = {}
 
     @torch.no_grad()
-    def __call__(self, parameters: Parameters) -> Vectors:
+    def __call__(self, parameters: Parameters, splits: Sequence[str] = SPLITS) -> Vectors:
         """Return ``train_loss``, ``train_accuracy`` and so on; keeps each split's hits (M, n) for :meth:`packed`.
 
         Where numbers are predicted there are no accuracies and no hits.
         """
         chunk = max(64, _CHUNK // (len(parameters.block) * self._widest))
         losses, hits = [], []
-        for rows in torch.split(self._rows, chunk, dim=1):
+        together = torch.cat([self._feed.rows[name] for name in splits], dim=1)  # (S, n of these splits)
+        for rows in torch.split(together, chunk, dim=1):
             x, y = self._feed.gather(rows)
             o = self._program(Pass(parameters), x)  # (M, B, K)
             losses.append(self._per_example(o, y))
             if self._feed.classes:
                 hits.append(self._loss.predict(o) == y)
-        self.hits = self._by_split(hits) if hits else {}
-        split_losses = self._by_split(losses)
+        self.hits = self._by_split(hits, splits) if hits else {}
+        split_losses = self._by_split(losses, splits)
         means: Vectors = {}
-        for name in (name for name in SPLITS if self._sizes[name]):
+        for name in (name for name in splits if self._sizes[name]):
             means[f"{name}_loss"] = split_losses[name].double().mean(1)
             if self.hits:
                 means[f"{name}_accuracy"] = self.hits[name].double().mean(1)
         return means
 
-    def _by_split(self, chunks: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-        sizes = list(self._sizes.values())
-        return dict(zip(SPLITS, torch.split(torch.cat(chunks, 1), sizes, dim=1), strict=True))
+    def _by_split(self, chunks: list[torch.Tensor], splits: Sequence[str]) -> dict[str, torch.Tensor]:
+        sizes = [self._sizes[name] for name in splits]
+        return dict(zip(splits, torch.split(torch.cat(chunks, 1), sizes, dim=1), strict=True))
 
     def packed(self, split: str) -> list[tuple[bytes, int]]:
         """Return for every row the last call's hits of a split as packed bits, and their number."""

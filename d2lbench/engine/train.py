@@ -12,7 +12,7 @@ from d2lbench.catalogue import load
 from d2lbench.catalogue.layers import dropouts
 from d2lbench.catalogue.models import model_of
 from d2lbench.catalogue.shapes import widest
-from d2lbench.engine.batches import Feed, Uniforms
+from d2lbench.engine.batches import HELD_OUT, SPLITS, Feed, Uniforms
 from d2lbench.engine.borrowed import Borrowed, unstacked
 from d2lbench.engine.doubt import doubt_auroc
 from d2lbench.engine.fits import Fit
@@ -272,8 +272,9 @@ class Training:
         return self.parameters if block is self.parameters.block else self.parameters.with_rows(block)
 
     def evaluate(self, epoch: int, shown: Parameters) -> None:
-        """Note losses and accuracies of all splits, and how far a linear fit still is from the best."""
-        evaluated = self.evaluation(shown)
+        """Note losses and accuracies of the splits that are due, and how far a linear fit still is from the best."""
+        with_training = epoch == 0 or self.journal.evaluates_training(epoch)
+        evaluated = self.evaluation(shown, SPLITS if with_training else HELD_OUT)
         self._note(epoch, evaluated)
         self._note(epoch, self.fit(shown, evaluated))
 

@@ -25,6 +25,7 @@ SCALARS: Final[Mapping[str, Option]] = {
     "epochs": Option("epochs", _Positive, None),
     "batch_size": Option("batch_size", _Positive, None),
     "eval_every": Option("eval_every", _Positive, 1),
+    "eval_train_every": Option("eval_train_every", _Positive | None, None),
     "dtype": Option("dtype", Literal["float32", "float64"], "float32"),
     "clip_norm": Option("clip_norm", Annotated[float, Gt(0)] | None, None),
     "rebuild_at": Option("rebuild_at", _Positive | None, None),
@@ -38,6 +39,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "schedule": {"name": "constant"},
     "stopping": {"name": "none"},
     "eval_every": 1,
+    "eval_train_every": None,
     "dtype": "float32",
     "clip_norm": None,
     "rebuild_at": None,
@@ -136,9 +138,8 @@ class Resolver:
     def check(self, config: Configuration) -> None:
         """Run what the registered things check across components, and what plain values ask of each other."""
         parts = (config.experiment,) if isinstance(config, Measurement) else tuple(config.components())
-        if isinstance(config, Config) and config.rebuild_at is not None and config.rebuild_at >= config.epochs:
-            problem = "leaves the new optimizer no epoch"
-            raise GridError(problem, key="rebuild_at", given=config.rebuild_at, allowed=f"less than {config.epochs}")
+        if isinstance(config, Config):
+            _check_epochs(config)
         for part in parts:
             check = self.registry.get(part.kind, part.name).trait("check")
             if check:
@@ -184,6 +185,23 @@ class Resolver:
         own = [entry for entry in entries if entry.name == name]
         having = [entry.options[option] for entry in (*own, *entries) if option in entry.options]
         return bool(having) and having[0].is_sequence
+
+
+def _check_epochs(config: Config) -> None:
+    """Refuse epochs that do not go together.
+
+    Raises
+    ------
+    GridError
+        The optimizer is rebuilt after the end, or the training split is to be looked at when the others are not.
+    """
+    if config.rebuild_at is not None and config.rebuild_at >= config.epochs:
+        problem = "leaves the new optimizer no epoch"
+        raise GridError(problem, key="rebuild_at", given=config.rebuild_at, allowed=f"less than {config.epochs}")
+    if config.eval_train_every is not None and config.eval_train_every % config.eval_every:
+        problem = "the training split is evaluated together with the others"
+        allowed = f"a multiple of eval_every = {config.eval_every}"
+        raise GridError(problem, key="eval_train_every", given=config.eval_train_every, allowed=allowed)
 
 
 def described(entry: Entry, options: Mapping[str, Any]) -> Component:

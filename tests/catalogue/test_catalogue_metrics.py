@@ -88,3 +88,16 @@ def test_every_metric_declares_how_sides_differ_and_both_margins(entry):
     assert columns
     assert all(isinstance(column, str) for column in columns)
     assert entry.summary
+
+
+def test_what_compares_training_with_test_does_so_where_both_were_looked_at():
+    series = {
+        "train_accuracy": (np.array([0.0, 4.0, 7.0]), np.array([0.1, 0.8, 0.9])),
+        "test_accuracy": (np.array([0.0, 2.0, 4.0, 6.0, 7.0]), np.array([0.1, 0.5, 0.6, 0.65, 0.6])),
+        "train_loss": (np.array([0.0, 4.0, 7.0]), np.array([2.0, 1.0, 0.5])),
+        "test_loss": (np.array([0.0, 2.0, 4.0, 6.0, 7.0]), np.array([2.0, 9.0, 1.5, 0.0, 1.6])),
+    }
+    run = Record(series=series, epochs=7)
+    assert REGISTRY.get("metric", "gap").factory(run, at="each") == pytest.approx([0.0, 0.2, 0.3])
+    assert REGISTRY.get("metric", "gap").factory(run) == pytest.approx(0.3)
+    assert REGISTRY.get("metric", "opposed_share").factory(run, share=1.0) == 0.5  # rose from 1.5 to 1.6 while it fell

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from d2lbench.catalogue import load
-from d2lbench.engine.plan import Stack
+from d2lbench.engine.plan import Stack, structure
 from d2lbench.engine.probes import Oscillation, hoyer, share_of_small, unit_spread
 from d2lbench.engine.train import Training, train
 from d2lbench.registry import REGISTRY, Entry
@@ -168,3 +168,28 @@ def test_probes_of_a_row_that_is_not_finite_are_nan(make_cell):
     for outcome_of_row, finite in zip(training.journal.outcomes(), (False, True), strict=True):
         for name in ("train_loss", "gradient_norm/1", "weight_norm", "sparsity/hoyer", "sparsity/share"):
             assert np.isfinite(outcome_of_row.series[name][1][0]) == finite
+
+
+def test_the_training_split_may_be_looked_at_more_rarely_than_the_others(make_cell):
+    often, rarely = make_cell(epochs=7, eval_every=2), make_cell(epochs=7, eval_every=2, eval_train_every=4)
+    (reference,), (outcome,) = train(Stack((often,))), train(Stack((rarely,)))
+    for name in ("train_loss", "train_accuracy"):
+        x, y = outcome.series[name]
+        assert x.tolist() == [0, 4, 7]
+        known = dict(zip(*reference.series[name], strict=True))
+        assert y.tolist() == [known[epoch] for epoch in x]
+    for name in ("validation_loss", "test_accuracy", "batch_loss"):
+        assert [values.tolist() for values in outcome.series[name]] == [v.tolist() for v in reference.series[name]]
+    assert outcome.correctness == reference.correctness
+
+
+def test_rows_of_a_stack_look_at_their_training_splits_each_at_its_own_epochs(make_cell):
+    cells = [make_cell(seed, epochs=6, eval_train_every=every) for seed, every in ((0, None), (1, 2), (2, 3))]
+    found = [outcome.series["train_loss"][0].tolist() for outcome in train(Stack(tuple(cells)))]
+    assert found == [[0, 1, 2, 3, 4, 5, 6], [0, 2, 4, 6], [0, 3, 6]]
+
+
+def test_how_often_the_training_split_is_looked_at_is_no_structure(make_cell):
+    cells = [make_cell(0), make_cell(0, eval_train_every=2)]
+    assert structure(cells[0].config) == structure(cells[1].config)
+    assert cells[0].id != cells[1].id

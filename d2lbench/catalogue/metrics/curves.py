@@ -74,8 +74,8 @@ def gap(record: Record, /, *, at: Literal["start", "each", "last"] = "last") -> 
     """Training accuracy minus test accuracy, both in evaluation mode; 0 for a diverged run (both at chance)."""
     if record.diverged and at == "last":
         return 0.0
-    x, train = record.curve("train_accuracy")
-    return value_at((x, train - record.curve("test_accuracy")[1]), at, None)
+    x, train, test = record.curves("train_accuracy", "test_accuracy")
+    return value_at((x, train - test), at, None)
 
 
 @register(
@@ -164,7 +164,8 @@ def opposed_share(record: Record, /, *, share: Share = 0.5) -> float:
 
     if record.diverged:
         return 0.0
-    train, test = (np.diff(record.curve(name)[1]) for name in ("train_loss", "test_loss"))
+    _, *losses = record.curves("train_loss", "test_loss")
+    train, test = map(np.diff, losses)
     late = max(1, round(share * len(train)))
     return float(((train < 0) & (test > 0))[-late:].mean()) if len(train) else math.nan
 

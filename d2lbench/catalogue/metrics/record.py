@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,17 @@ class Record:
 
         empty = np.empty(0)
         return self.series.get(name, (empty, empty))
+
+    def curves(self, *names: str) -> tuple[Vector, ...]:
+        """Return the epochs at which all of some series have a value, and the values of each there.
+
+        The training split may be looked at more rarely than the others.
+        """
+        import numpy as np
+
+        known = [self.curve(name) for name in names]
+        x = functools.reduce(np.intersect1d, (epochs for epochs, _ in known))
+        return (x, *(values[np.isin(epochs, x)] for epochs, values in known))
 
     def loss_when_diverged(self) -> float:
         """The larger of the constant predictor's loss and the run's own last finite one."""

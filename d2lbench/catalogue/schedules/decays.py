@@ -143,6 +143,9 @@ def _plateau_by_epoch(config: Config) -> None:
     if config.eval_every != 1 and not watched.startswith("batch_"):
         problem = f"watches {watched} after every epoch"
         raise GridError(problem, key="eval_every", given=config.eval_every, allowed='1, or metric = "batch_loss"')
+    if (config.eval_train_every or 1) != 1 and watched.startswith("train_"):
+        problem, given = f"watches {watched} after every epoch", config.eval_train_every
+        raise GridError(problem, key="eval_train_every", given=given, allowed='1, or metric = "batch_loss"')
 
 
 @register("schedule", "plateau", check=_plateau_by_epoch, watches=True)
