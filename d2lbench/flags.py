@@ -122,7 +122,12 @@ TimeDevice = Annotated[Device, typer.Option("--device", envvar="D2LBENCH_DEVICE"
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of the kernels on a CPU.")]
 Budget = Annotated[
     float | None,
-    typer.Option("--budget", metavar="SECONDS", min=0.1, help="For everything together. Default: 2 s for each phase."),
+    typer.Option(
+        "--budget",
+        metavar="SECONDS",
+        min=0.1,
+        help="For everything together. Default: 2 s for each phase; with --claims, 0.6 s for each kernel and round.",
+    ),
 ]
 Compiled = Annotated[bool, typer.Option("--compile", help="Time what torch.compile makes of each case.")]
 Cold = Annotated[bool, typer.Option("--cold", help="Take other tensors at every call, so that no cache holds them.")]

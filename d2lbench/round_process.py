@@ -40,8 +40,8 @@ class RoundProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the process."""
-        self._end(gently=error is None)
+        """End the process, which may first put away what it holds."""
+        self._end(gently=True)
         self._folder.cleanup()
 
     def machine(self) -> dict[str, Any]:

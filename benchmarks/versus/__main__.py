@@ -62,7 +62,7 @@ def run(asked: argparse.Namespace) -> list[str]:
     folder = asked.output or (TRIAL if asked.quick else Path("reports"))
     kept = folder / "performance.json"
     failed: list[str] = []
-    found = results.read(kept, fingerprint("cpu"))
+    found = results.read(kept, fingerprint("cpu"), quick=asked.quick)
     for name in [] if asked.render else chosen(asked.rows, tuple(ROWS), tuple(found["rows"])):
         if why := missing(ROWS[name].needs):
             _tell(f"{name}: not measured: {why}")

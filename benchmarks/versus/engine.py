@@ -7,13 +7,17 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.versus.commands import timed
 from benchmarks.versus.row import Sample
 from d2lbench import catalogue
-from d2lbench.engine.plan import Stack, plan
+from d2lbench.calibrating import calibrate, due
+from d2lbench.engine import calibration
+from d2lbench.engine.gauge import gauge
+from d2lbench.engine.plan import Stack, grouped, plan
 from d2lbench.environment import environment, provenance
 from d2lbench.grid import load
 from d2lbench.planning import Work, plan_works
@@ -23,6 +27,7 @@ from d2lbench.store import Run, Store
 from d2lbench.workers import Keeping, Pool
 
 if TYPE_CHECKING:
+    from d2lbench.engine.calibration import Calibration
     from d2lbench.engine.outcome import Outcome
 
 
@@ -54,13 +59,24 @@ class Workers:
         """Train a grid into a store of its own; units are cells, or what the caller counts of each."""
         began = time.perf_counter()
         with Store(self._folder / f"{next(self._numbers)}.sqlite", create=True) as self._store:
-            works = {work.stack.key: work for work in plan_works([grid_of(text)], {}).works}
+            grid = grid_of(text)
+            known = self._calibrated(list(grid.cells()))
+            works = {work.stack.key: work for work in plan_works([grid], {}, calibration=known).works}
             for work in works.values():
                 self._pool.submit(work.stack)
             outcomes = [outcome for finished in self._finished() for outcome in self._save(works, finished)]
         seconds = time.perf_counter() - began
         facts = {"cells": len(outcomes), "stacks": len(works), **quality(outcomes)}
         return Sample(seconds, len(outcomes) * units_per_cell, facts)
+
+    def _calibrated(self, cells: Sequence[Cell]) -> Calibration:
+        """Return what is known of this machine, measured first where a run would: in the warm-up, and kept."""
+        known = calibration.read()
+        groups = due(cells, known) if calibration.folder() else {}
+        if groups:
+            known = calibrate(groups, self._pool, known, quiet=True)
+            calibration.save(known)
+        return known
 
     def _keeping(self, stack: Stack) -> Keeping:
         return Keeping(self._store.checkpoint(self._environment, stack.key), self._seconds)
@@ -121,5 +137,10 @@ def command(text: str, folder: Path, jobs: int) -> Sample:
 
 
 def stack_of(text: str, width: int | None = None) -> Stack:
-    """Return the first stack of a grid's text, of the width that the plan chooses unless one is given."""
-    return plan(cells_of(text), width=width)[0]
+    """Return the first stack of a grid's text, of the width that a calibrated plan chooses unless one is given."""
+    cells, known = cells_of(text), calibration.read()
+    if width is None:
+        lacking = {key: group for key, group in grouped(cells).items() if known.gauge_of(key) is None}
+        found = {calibration.key_of(key): gauge(group, "cpu") for key, group in lacking.items()}
+        known = replace(known, gauges={**known.gauges, **found})
+    return plan(cells, width=width, calibration=known)[0]

@@ -10,7 +10,8 @@ seeds    = {seeds}
 checks   = false
 """
 
-#: 784-256-10 on Fashion-MNIST, batches of 256; every split is evaluated after each epoch, and before the first.
+#: 784-256-10 on Fashion-MNIST, batches of 256; the test split is evaluated after each epoch, all before the first and
+#: after the last.
 FASHION = """
 [base]
 dataset    = {{ name = "fashion-mnist", validation = 0 }}
@@ -18,6 +19,7 @@ model      = {{ name = "mlp", hidden = [256] }}
 optimizer  = {{ name = "{optimizer}", lr = {lr} }}
 epochs     = {epochs}
 eval_every = {eval_every}
+eval_train_every = {epochs}
 batch_size = 256
 """
 
@@ -71,6 +73,7 @@ dataset    = "digits"
 model      = {{ name = "mlp", hidden = [64] }}
 optimizer  = {{ name = "sgd", lr = 0.1 }}
 epochs     = {epochs}
+eval_every = {eval_every}
 batch_size = 64
 [vary]
 optimizer = [
@@ -146,4 +149,4 @@ than = "baseline"
 
 def text(body: str, seeds: int, **numbers: object) -> str:
     """Return a grid's text with its numbers filled in."""
-    return (HEAD + body).format(seeds=seeds, **numbers)
+    return (HEAD + body).format(seeds=seeds, **{"eval_every": 1, **numbers})

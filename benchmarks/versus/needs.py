@@ -27,5 +27,10 @@ NEEDS: Mapping[str, Callable[[], str]] = {"fashion-mnist": _fashion_mnist, "benc
 
 
 def missing(needs: Sequence[str]) -> str:
-    """Say what is missing, in words; nothing where all is there."""
+    """Say what is missing and how to get it; nothing where all is there. It names folders: no page repeats it."""
     return "; ".join(filter(None, (NEEDS[name]() for name in needs)))
+
+
+def absent(needs: Sequence[str]) -> str:
+    """Name what is missing, without the places where it was looked for."""
+    return ", ".join(name for name in needs if NEEDS[name]())

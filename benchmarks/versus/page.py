@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.versus.needs import missing
+from benchmarks.versus.needs import absent
 from benchmarks.versus.ratios import Ratio, ratio_of
 from benchmarks.versus.row import Bounded, Contest, Row, Scaling
 from d2lbench.session import write_file
@@ -27,11 +27,14 @@ def write(path: Path, results: Results, rows: Mapping[str, Row]) -> Path:
     environment = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
                               autoescape=False)  # fmt: skip  # noqa: S701
     measured = [section(row, results["rows"][name]) for name, row in rows.items() if name in results["rows"]]
-    absent = [{"name": name, "why": missing(row.needs) or "not measured yet"} for name, row in rows.items()
-              if name not in results["rows"]]  # fmt: skip
+    others = [
+        {"name": name, "why": f"without {lacking}" if (lacking := absent(row.needs)) else "not measured yet"}
+        for name, row in rows.items()
+        if name not in results["rows"]
+    ]
     trial = any(part["quick"] for part in results["rows"].values())
     text = environment.get_template("performance.md.jinja").render(
-        sections=measured, absent=absent, machine=results["machine"], trial=trial
+        sections=measured, absent=others, machine=results["machine"], trial=trial
     )
     write_file(path, text.rstrip("\n") + "\n")
     return path
@@ -92,8 +95,8 @@ def _bounded(row: Bounded, measured: Mapping[str, Any]) -> dict[str, Any]:
         )
         judged = asked != "–"
         holds += [limit.holds(median)] if judged else []
-        quantities.append({"name": limit.quantity, "unit": limit.unit, "asked": asked, "found": f"{median:.3g}",
-                           "range": f"{min(values):.3g}–{max(values):.3g}", "rounds": len(values),
+        quantities.append({"name": limit.quantity, "unit": limit.unit, "asked": asked, "found": number(median),
+                           "range": f"{number(min(values))}–{number(max(values))}", "rounds": len(values),
                            "verdict": ("reached" if limit.holds(median) else "missed") if judged else "–"})  # fmt: skip
     judged_ones = [each for each in quantities if each["asked"] != "–"]
     asked, found = (
@@ -113,6 +116,11 @@ def _scaling(row: Scaling, measured: Mapping[str, Any]) -> dict[str, Any]:
     best = max(rates, key=rates.__getitem__)
     return {"points": points, "ceiling": f"{ceiling:,.0f}", "asked": "–", "verdict": "informs only",
             "found": f"{rates[best] / one:.1f}× one cell's at M = {best}", "rounds": len(rounds)}  # fmt: skip
+
+
+def number(value: float) -> str:
+    """Return a number to three digits, whole from a hundred on."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def seconds(value: float) -> str:

@@ -88,8 +88,10 @@ class Resident:
 
     @torch.inference_mode()
     def evaluate(self, epoch: int, curves: Curves) -> None:
-        """Note the mean loss of every split and, where there are classes, the share of hits."""
+        """Note the mean loss of every split that is due and, where there are classes, the share of hits."""
         for name, (x, y) in self.data.items():
+            if name == "train" and not self.task.evaluates_training(epoch):
+                continue
             outputs = torch.cat([self.forward(self.parameters, part) for part in torch.split(x, EVALUATED)])
             curves.setdefault(f"{name}_loss", {})[epoch] = float(self.loss(outputs, y))
             if self.classes:

@@ -15,13 +15,14 @@ SAME = ("machine", "processor", "cores", "python", "torch", "numpy")
 Results = dict[str, Any]
 
 
-def read(path: Path, machine: dict[str, Any]) -> Results:
+def read(path: Path, machine: dict[str, Any], *, quick: bool = False) -> Results:
     """Return what was measured before on this machine; nothing where there is no such file.
 
     Raises
     ------
     UsageError
-        The file is of another machine or of other libraries, or is not one of ours.
+        The file is of another machine or of other libraries, holds trials where measurements are asked for or the
+        other way round, or is not one of ours.
     """
     if not path.exists():
         return {"machine": machine, "rows": {}}
@@ -36,6 +37,9 @@ def read(path: Path, machine: dict[str, Any]) -> Results:
                  if str(before.get(name)) != str(machine[name])]  # fmt: skip
     if differing:
         problem = f"{path} was measured elsewhere ({'; '.join(differing)}); choose another folder with -o"
+        raise UsageError(problem)
+    if any(row["quick"] != quick for row in found["rows"].values()):
+        problem = f"{path} holds {'measurements' if quick else 'trials'}; choose another folder with -o"
         raise UsageError(problem)
     return found | {"machine": machine}
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import gc
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks.versus.row import Bounded, Contest, Row, Sample, Scaling, Setting
 
+#: Where the engine keeps what it measures of the machine.
+VARIABLE = "D2LBENCH_CALIBRATION"
 #: A measured row as it is kept: plain numbers and words.
 Measured = dict[str, Any]
 
@@ -23,9 +27,26 @@ def measure(row: Row, *, pairs: int, jobs: int, quick: bool = False, tell: Calla
 
     began = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     about = {"measured_at": began, "commit": commit(), "load_before": load(), "quick": quick}
-    with tempfile.TemporaryDirectory(prefix="versus-") as folder:
+    with tempfile.TemporaryDirectory(prefix="versus-") as folder, calibrated_in(Path(folder) / "calibration"):
         setting = Setting(Path(folder), jobs, quick)
         return about | _MEASURES[type(row)](row, setting, pairs, tell)
+
+
+@contextmanager
+def calibrated_in(folder: Path) -> Iterator[None]:
+    """Have the engine keep what it measures of the machine in ``folder``, here and in every process begun here.
+
+    So a row finds no calibration of an earlier run or row, and leaves none behind: it makes its own in the warm-up.
+    """
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 def _contest(row: Contest, setting: Setting, pairs: int, tell: Callable[[str], None]) -> Measured:

@@ -34,6 +34,7 @@ class Task:
     batch_size: int
     seed: int
     eval_every: int = 1
+    eval_train_every: int | None = None
     hidden: tuple[int, ...] = ()
     decay: float = 0.0
     normal_start: float = 0.0  # standard deviation of normal weights where they do not begin as torch.nn's
@@ -43,6 +44,10 @@ class Task:
     def evaluates(self, epoch: int) -> bool:
         """Say whether the cell is judged after an epoch, 0 being before the first step: as the engine judges it."""
         return epoch % self.eval_every == 0 or epoch == self.epochs
+
+    def evaluates_training(self, epoch: int) -> bool:
+        """Say whether the training split is judged, too."""
+        return epoch % (self.eval_train_every or self.eval_every) == 0 or epoch == self.epochs
 
 
 def task_of(cell: Cell) -> Task:
@@ -74,6 +79,7 @@ def task_of(cell: Cell) -> Task:
         normal_start=init.get("std") if init.name == "normal" else 0.0,
         epochs=config.epochs,
         eval_every=config.eval_every,
+        eval_train_every=config.eval_train_every,
         batch_size=config.batch_size,
         seed=cell.seed,
         dtype=config.dtype,

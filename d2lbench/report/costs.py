@@ -133,6 +133,6 @@ def _caption(table: CostTable) -> str:
     tuned = " A tuned arm stands at the rung picked most often; its tuning costs as many runs as it has rungs."
     return (
         f"What a run's training steps cost, alone on one thread, against its {table.metric}. Outlined dots joined by "
-        "the line: no other arm is both as cheap and as good. Thin bars: 95 % intervals of the quality over seeds."
-        + (tuned if table.is_tuned else "")
+        "the line: no other arm is both as cheap and as good, by mean and median alone. Thin bars: 95 % intervals of"
+        " the quality over seeds." + (tuned if table.is_tuned else "")
     )

@@ -25,6 +25,13 @@ def test_the_slope_is_that_of_a_least_squares_line():
     assert apply("slope", y, x) == pytest.approx(np.polyfit(x, y, 1)[0])
 
 
+def test_the_misfit_is_the_farthest_miss_of_that_line_as_a_share_of_the_largest_value():
+    x, y = [1, 2, 4, 8, 16], [0.3, -1.0, 2.0, 5.5, 3.0]
+    line = np.polyval(np.polyfit(x, y, 1), x)
+    assert apply("misfit", y, x) == pytest.approx(np.abs(np.array(y) - line).max() / 5.5)
+    assert apply("misfit", [3, 5, 9], [1, 2, 4]) == pytest.approx(0, abs=1e-15)
+
+
 def test_the_area_is_the_mean_height_by_the_trapezoid_rule():
     assert apply("area", [0, 2, 2], [0, 1, 3]) == pytest.approx((1 + 4) / 3)
     assert apply("area", [0, 2, 2, 100], [0, 1, 3, 12], until=0.25) == pytest.approx((1 + 4) / 3)

@@ -59,6 +59,22 @@ def test_a_ratio_is_the_median_of_pairs_with_students_interval_of_the_logarithms
     assert (found.low, found.high) == pytest.approx((math.exp(expected.low), math.exp(expected.high)))
 
 
+def test_a_row_calibrates_the_engine_in_a_place_of_its_own(monkeypatch):
+    from d2lbench.engine import calibration
+
+    monkeypatch.setenv(runner.VARIABLE, "before")
+    seen = []
+
+    @contextlib.contextmanager
+    def rounds(_):
+        yield lambda _: seen.append(str(calibration.folder())) or {"time": 1.0}
+
+    measured(Bounded("demo", "some work", (), "By turns.", 2, rounds))
+    assert len(set(seen)) == 1
+    assert "before" not in seen[0]
+    assert str(calibration.folder()) == "before"
+
+
 def test_one_pair_has_no_interval():
     assert math.isnan(ratio_of([1.0], [2.0]).low)
 
@@ -118,13 +134,26 @@ def test_the_page_shows_every_measured_row_and_names_the_others(tmp_path):
     assert "What bounds it: time." in text
 
 
+def test_a_page_names_what_a_row_lacks_but_no_folder(tmp_path, monkeypatch):
+    from benchmarks.versus import needs
+
+    monkeypatch.setattr(needs, "NEEDS", {"data": lambda: "data: not in /some/folder", "other": lambda: ""})
+    row = contest([])
+    lacking = Contest("demo", "work", "them", "cell", None, "Alike.", "Time.", row.sides, ("data", "other"))
+    found = {"machine": {"processor": "one"}, "rows": {}}
+    text = page.write(tmp_path / "performance.md", found, {"demo": lacking}).read_text(encoding="utf-8")
+    assert "Not measured: demo (without data)." in text
+    assert "/some/folder" not in text
+    assert needs.missing(lacking.needs) == "data: not in /some/folder"
+
+
 MACHINE = dict.fromkeys(results.SAME, "this")
 
 
 def test_rows_measured_before_are_kept(tmp_path):
     path = tmp_path / "performance.json"
-    results.write(path, {"machine": MACHINE, "rows": {"demo": {"kind": "contest"}}})
-    assert results.read(path, MACHINE)["rows"] == {"demo": {"kind": "contest"}}
+    results.write(path, {"machine": MACHINE, "rows": {"demo": {"kind": "contest", "quick": False}}})
+    assert results.read(path, MACHINE)["rows"] == {"demo": {"kind": "contest", "quick": False}}
     assert program.chosen([], ["demo", "other"], ["demo"]) == ["other"]
     assert program.chosen(["demo"], ["demo", "other"], ["demo"]) == ["demo"]
 
@@ -302,5 +331,9 @@ def test_a_row_that_fails_is_told_and_the_others_are_measured(tmp_path, capsys, 
     assert program.main(["--pairs", "2", "-o", str(tmp_path)]) == 1
     assert "broken: failed: its command ended with 3" in capsys.readouterr().out
     assert list(json.loads((tmp_path / "performance.json").read_text(encoding="utf-8"))["rows"]) == ["demo"]
+    assert program.main(["--pairs", "2", "-o", str(tmp_path)]) == 1
+    assert "demo:" not in capsys.readouterr().out, "a measured row is kept"
+    assert program.main(["--quick", "-o", str(tmp_path)]) == 2
+    assert "holds measurements; choose another folder with -o" in capsys.readouterr().err
     assert program.main(["--pairs", "2", "-o", str(tmp_path), "--render"]) == 0
     assert "Not measured: broken" in (tmp_path / "performance.md").read_text(encoding="utf-8")
