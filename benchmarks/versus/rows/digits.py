@@ -167,7 +167,7 @@ ROWS: tuple[Any, ...] = (
             Limit("fashion-mnist", "% of training time", most=10.0),
         ),
         "The digits by a whole training. Fashion-MNIST by a training of two epochs: start and end, when all 70,000"
-        " images are evaluated, and an evaluation of the test split between them are timed, and put together for ten epochs.",
+        " images are evaluated, and an evaluation of the test split between them are timed, and put together for ten.",
         3,
         share_of_evaluation,
         needs=("fashion-mnist",),
