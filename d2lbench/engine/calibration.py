@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 #: A wider stack must be this much faster a cell to be preferred: it takes more memory and is harder to share out.
 WORTH: Final = 0.97
-#: The rule of thumb: seconds a step costs whatever is in it, and operations a second of one thread.
-LAUNCHES, OPERATIONS = 3e-4, 5e10
+#: The rule of thumb: seconds a step costs whatever is in it, and for each row in it; operations a second of one thread.
+LAUNCHES, ROW, OPERATIONS = 2e-4, 1.5e-6, 5e10
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _examples(config: Config) -> tuple[int, int]:
 def rule_of_thumb(config: Config) -> Gauge:
     """Return what a structure may cost on a machine of which nothing is known."""
     count = multiplications(model_of(config), shape_of(config.dataset))
-    row = 6 * count * config.batch_size / OPERATIONS  # two operations each, forward and twice back
+    row = ROW + 6 * count * config.batch_size / OPERATIONS  # two operations each, forward and twice back
     evaluation = 2 * count * sum(_examples(config)) / OPERATIONS
     return Gauge({1: LAUNCHES + row, 2: LAUNCHES + 2 * row}, evaluation, evaluation, 0)
 

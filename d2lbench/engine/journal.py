@@ -98,9 +98,12 @@ class Journal:
 
     def note_steps(self, epoch: int, losses: Vector, health: Vector) -> None:
         """Judge an epoch's steps: ``losses`` (T, M), and ``health`` (T, M), not finite where a parameter is not."""
-        steps = len(losses)
+        steps, live = len(losses), (self._epochs >= epoch) & (self._diverged == 0)
+        if np.isfinite(losses[:, live]).all() and np.isfinite(health[:, live]).all():
+            self._last_finite[live] = losses[-1, live]
+            return
         bad_loss, bad = ~np.isfinite(losses), ~(np.isfinite(losses) & np.isfinite(health))
-        for row in np.flatnonzero((self._epochs >= epoch) & (self._diverged == 0)):
+        for row in np.flatnonzero(live):
             first = int(bad[:, row].argmax()) if bad[:, row].any() else steps
             finite = losses[: first + 1, row][np.isfinite(losses[: first + 1, row])]
             if len(finite):

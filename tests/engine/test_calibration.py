@@ -57,7 +57,9 @@ def test_the_rule_of_thumb_counts_three_passes_of_two_operations_for_each_produc
     config = make_cell(model=("mlp", {"hidden": (64,)}), batch_size=30).config
     found = rule_of_thumb(config)
     products = 64 * 64 + 64 * 10
-    assert found.step(5) == pytest.approx(calibration.LAUNCHES + 5 * 6 * products * 30 / calibration.OPERATIONS)
+    assert found.step(5) == pytest.approx(
+        calibration.LAUNCHES + 5 * (calibration.ROW + 6 * products * 30 / calibration.OPERATIONS)
+    )
     assert found.evaluation == pytest.approx(2 * products * 997 / calibration.OPERATIONS)  # 100 + 400 + 497 digits
 
 
