@@ -102,6 +102,8 @@ class RoundProcess:
 
 def _serve(connection: Connection, device: str, driver: int, folder: Path, plugins: tuple[Path, ...]) -> None:
     """Answer questions until the driver closes its end: for the machine's facts, or for a kernel's numbers."""
+    # As in a process that a person starts: this one was spawned, and loaders would spawn their workers for seconds.
+    multiprocessing.set_start_method(None, force=True)
     prepare(driver, folder, plugins)
     from d2lbench.timing.machine import fingerprint
     from d2lbench.timing.observe import observe

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 #: Fewer windows bound no median. A kernel that its share of the time leaves with fewer gets more, so many times over.
 LEAST_WINDOWS: Final = 6
 TRIES: Final = 3
-#: What a window is taken to last at least where it has to be guessed, in seconds.
-SHORTEST_WINDOW: Final = 2e-3
+#: What a window is taken to last at least where it has to be guessed, and what building is taken to last at most, in
+#: seconds: the first time it may take longer, since libraries are loaded.
+SHORTEST_WINDOW, LONGEST_START = 2e-3, 5.0
 
 
 def case_of(kernel: Component) -> Case:
@@ -82,11 +83,15 @@ def _timed(kernel: Component, device: str, seconds: float) -> dict[str, float]:
         if found.summary is None or found.summary.windows >= LEAST_WINDOWS:
             break
         spent, window = time.monotonic() - began, found.summary.median * found.calls
-        seconds = spent + 2 * LEAST_WINDOWS * max(window, SHORTEST_WINDOW)
+        seconds = min(spent, LONGEST_START) + 2 * LEAST_WINDOWS * max(window, SHORTEST_WINDOW)
     if found.summary is None:
         problem = f"{found.status}: {found.reason}"
         raise (_SkippedError if found.status == "skipped" else TimingError)(problem)
     summary = found.summary
+    if summary.windows < LEAST_WINDOWS:
+        known = f"only {summary.windows} windows were timed"
+        problem = f"{known}, and a median needs {LEAST_WINDOWS}: the machine is too busy"
+        raise TimingError(problem)
     told = {"time": summary.median, "time_low": summary.low, "time_high": summary.high}
     return told | {"windows": float(summary.windows), "precise": float(found.status == "precise")}
 

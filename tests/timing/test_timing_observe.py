@@ -71,6 +71,14 @@ def test_a_time_comes_with_its_evidence_from_windows_enough_however_little_time_
 
 
 @pytest.mark.usefixtures("process")
+def test_a_time_from_too_few_windows_is_no_time(monkeypatch):
+    monkeypatch.setattr("d2lbench.timing.observe.TRIES", 1)
+    found = observe(kernel('{ name = "relu", batch = 3, features = 7, phase = "forward" }'), "cpu", TIME, 0.0)
+    assert (found.status, found.values) == ("failed", {})
+    assert found.reason == "only 1 windows were timed, and a median needs 6: the machine is too busy"
+
+
+@pytest.mark.usefixtures("process")
 def test_only_what_is_wanted_is_measured():
     asked = kernel('{ name = "mlp", batch = 2, inputs = 5, width = 4, phase = "whole" }')
     found = observe(asked, "cpu", frozenset({"flops", "saved_bytes", "peak_memory", "deviation"}), 0.0)

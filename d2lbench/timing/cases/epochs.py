@@ -75,6 +75,8 @@ def _source(
 def _loader(
     pictures: Pictures, device: str, dtype: torch.dtype, batch: int, workers: int
 ) -> tuple[Callable[[], Batches], Callable[[], None]]:
+    import PIL.Image  # noqa: F401  (here once, and not in each worker)
+    import torchvision.transforms.functional  # noqa: F401  (the same)
     from torch.utils.data import DataLoader
 
     data: Any = pictures
@@ -97,7 +99,7 @@ def _loader(
     "train-epoch",
     group="training",
     phases=("step",),
-    sizes={"small": {"examples": 1_280}, "large": {"examples": 10_240}},
+    sizes={"small": {"examples": 2_560}, "large": {"examples": 20_480}},
     tiny={"examples": 7, "batch": 3, "width": 4},
     implementations=_SOURCES,
     dtypes=("float32",),
@@ -107,7 +109,7 @@ def train_epoch(
     dtype: torch.dtype,
     /,
     *,
-    examples: Count = 1_280,
+    examples: Count = 2_560,
     batch: Count = 256,
     width: Count = 256,
     loading: Literal["none", "resident", "loader"] = "none",
