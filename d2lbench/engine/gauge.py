@@ -35,8 +35,8 @@ WIDTHS = {"cpu": (1, 2, 4, 8, 16, 32, 64, 128, 256), "cuda": (1, 4, 16, 64, 256,
 LARGEST = {"cpu": 2**24, "cuda": 2**28}
 #: Steps that are not counted, the least and the most that are, and the seconds after which no more are needed.
 WARM_UP, LEAST, MOST, SECONDS = 2, 3, 25, 0.05
-#: Where a step takes this long, in seconds, its launches are a small part, and a wider stack that saves less than
-#: this share of a row's time is the last one tried; after ``HOPELESS`` times the best row's time, any is.
+#: Where a step takes this long, in seconds, its launches are a small part, and two wider stacks that save less than
+#: this share of a row's time are the last ones tried; after ``HOPELESS`` times the best row's time, any is.
 ARITHMETIC, SAVING, HOPELESS = 0.01, 0.03, 1.3
 #: An evaluation that takes one row longer than this, in seconds, costs every row of a stack as much.
 LONG_LOOK = 0.05
@@ -77,9 +77,13 @@ def gauge(cells: Sequence[Cell], device: str = "cpu") -> Gauge:
 
 
 def _enough(steps: dict[int, float]) -> bool:
-    """Say whether wider stacks are not worth trying, given the seconds of a step by width, rising."""
+    """Say whether wider stacks are not worth trying, given the seconds of a step by width, rising.
+
+    Two widths have to say so, where a step is long: one alone may have been disturbed.
+    """
     rows = [seconds / width for width, seconds in steps.items()]
-    long = steps[max(steps)] > ARITHMETIC and len(rows) > 1 and rows[-1] > (1 - SAVING) * rows[-2]
+    wide, before = rows[-2:], rows[:-2]
+    long = steps[max(steps)] > ARITHMETIC and bool(before) and min(wide) > (1 - SAVING) * min(before)
     return long or rows[-1] > HOPELESS * min(rows)
 
 

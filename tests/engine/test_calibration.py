@@ -11,7 +11,7 @@ import torch
 from d2lbench.calibrating import due, estimate
 from d2lbench.engine import calibration
 from d2lbench.engine.calibration import Calibration, Gauge, key_of, rule_of_thumb, steps_of, uncalibrated
-from d2lbench.engine.gauge import gauge, steps_a_second
+from d2lbench.engine.gauge import _enough, gauge, steps_a_second
 from d2lbench.engine.plan import default_width, grouped, plan, structure
 from d2lbench.errors import CalibrationError
 from d2lbench.spec import Cell, Component, Measurement
@@ -170,6 +170,21 @@ def test_a_gauge_measures_real_steps_at_widths_of_which_there_are_cells(make_cel
     assert found.evaluation > 0
     assert found.start > 0
     assert found.memory > 50 * 2**20  # a process that has imported torch
+
+
+@pytest.mark.parametrize(
+    ("rows", "enough"),
+    [
+        ([1.0], False),
+        ([1.0, 1.0], False),  # one width alone may have been disturbed
+        ([1.0, 1.0, 0.9], False),
+        ([1.0, 0.99, 0.98], True),
+        ([1.0, 0.8, 0.79, 0.8], True),
+        ([1.0, 1.4], True),  # nothing gets better from there
+    ],
+)
+def test_wider_stacks_are_tried_until_two_in_a_row_save_nothing_worth_it(rows, enough):
+    assert _enough({2**place: row * 2**place for place, row in enumerate(rows)}) is enough
 
 
 def test_what_trains_alone_is_measured_alone(make_cell):
