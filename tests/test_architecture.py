@@ -29,6 +29,7 @@ LAYERS = (
         "machines",
         "rounds",
         "round_process",
+        "measuring_process",
         "progress",
         "plugins",
         "tuning",

@@ -238,7 +238,7 @@ def test_a_process_of_its_own_measures_and_outlives_what_fails_and_dies_in_it():
         with pytest.raises(TimingError, match=r"GridError: .*nothing"):
             process.cost(Cell(replace(config, loss=Component("loss", "nothing")), 0), 0.01)
         with pytest.raises(TimingError, match="its process died"):
-            process._done(os._exit, 3)
+            process.ask(os._exit, 3)
         record = process.cost(Cell(config, 0), 0.05)
         assert process.machine()["threads"] == 1
     assert record["parameters"] == 64 * 8 + 8 + 8 * 10 + 10

@@ -56,11 +56,11 @@ def test_a_process_measures_on_until_one_kernel_ends_it_and_then_a_new_one_does(
         after = process.measure(counted, FLOPS, 0.1)
     assert [found.values for found in (first, second, after)] == [{"flops": 1.0}, {"flops": 2.0}, {"flops": 1.0}]
     assert (ended.status, ended.values) == ("failed", {})
-    assert ended.reason.startswith("its process died")
+    assert ended.reason == "its process died"
 
 
 def test_a_kernel_that_hangs_is_given_up(plugin):
     counted = kernel('{ name = "counted", phase = "forward" }')
     with RoundProcess(plugins=(plugin,), patience=0.05) as process:  # a process needs longer to start
         found = process.measure(counted, FLOPS, 0.1)
-    assert (found.status, found.reason) == ("failed", "its process died, or took longer than 0 s")
+    assert (found.status, found.reason) == ("failed", "it took longer than 0 s")
