@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from benchmarks.versus.engine import stack_of
+from d2lbench.engine.products import is_large, multiply
 from d2lbench.engine.train import Training
 
 #: Batches that the products go through by turns, so that their inputs are no warmer than a step's.
@@ -16,30 +17,49 @@ BATCHES = 8
 
 def products(
     x: torch.Tensor, weights: list[torch.Tensor], biases: list[torch.Tensor]
-) -> tuple[Callable[[torch.Tensor], None], dict[str, torch.Tensor]]:
-    """Return the products of one step, and the tensors that they are written into.
+) -> Callable[[torch.Tensor], dict[str, torch.Tensor]]:
+    """Return the products of one step, which return the outputs and the weights' gradients by layer.
 
     ``x`` (M, B, inputs) gives the shapes; weights are (M, inputs, units), biases (M, units). Forward a product for
-    every layer; backward one for every weight and, behind the first layer, one for every input. No activations: the
-    signal that goes back has the outputs' own numbers.
+    every layer; backward one for every weight and, behind the first layer, one for every input, each by the library
+    that the step takes for it. No activations: the signal that goes back has the outputs' own numbers.
     """
-    M, B, _ = x.shape  # noqa: N806  (the engine's symbols)
-    outputs = [x.new_empty(M, B, W.shape[2]) for W in weights]
-    gradients = {f"weight{layer}": torch.empty_like(W) for layer, W in enumerate(weights)}
-    signals = [torch.empty_like(o) for o in outputs[:-1]]
+    layers = [_Layer(x.shape[1], W, b) for W, b in zip(weights, biases, strict=True)]
 
-    def step(batch: torch.Tensor) -> None:
-        h = batch
-        for W, b, o in zip(weights, biases, outputs, strict=True):  # noqa: N806
-            h = torch.baddbmm(b.unsqueeze(1), h, W, out=o)
-        signal = outputs[-1]
-        for layer in reversed(range(len(weights))):
-            below = outputs[layer - 1] if layer else batch
-            torch.bmm(below.mT, signal, out=gradients[f"weight{layer}"])
-            if layer:
-                signal = torch.bmm(signal, weights[layer].mT, out=signals[layer - 1])
+    def step(batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        inputs, found = [batch], {}
+        for number, layer in enumerate(layers):
+            found[f"output{number}"] = layer.forward(inputs[-1])
+            inputs.append(found[f"output{number}"])
+        signal = inputs[-1]
+        for number, layer in reversed(list(enumerate(layers))):
+            found[f"weight{number}"] = layer.of_weight(inputs[number], signal)
+            if number:
+                signal = layer.of_input(signal)
+        return found
 
-    return step, gradients | {f"output{layer}": o for layer, o in enumerate(outputs)}
+    return step
+
+
+class _Layer:
+    """A linear layer's three products; those of the BLAS are written into memory that is there already."""
+
+    def __init__(self, batch: int, W: torch.Tensor, b: torch.Tensor) -> None:  # noqa: N803
+        M, inputs, units = W.shape  # noqa: N806
+        self._W, self._b = W, b
+        self._o, self._h, self._dW = W.new_empty(M, batch, units), W.new_empty(M, batch, inputs), torch.empty_like(W)
+        self._large = is_large(self._h, W)
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        if self._large:
+            return multiply(h, self._W.mT, self._b)
+        return torch.baddbmm(self._b.unsqueeze(1), h, self._W, out=self._o)
+
+    def of_weight(self, h: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
+        return multiply(h.mT, signal.mT) if self._large else torch.bmm(h.mT, signal, out=self._dW)
+
+    def of_input(self, signal: torch.Tensor) -> torch.Tensor:
+        return multiply(signal, self._W) if self._large else torch.bmm(signal, self._W.mT, out=self._h)
 
 
 class Share:
@@ -53,7 +73,7 @@ class Share:
         leaves = self.training.parameters.leaves
         weights = [value.detach() for name, value in leaves.items() if name.endswith("weight")]
         biases = [value.detach() for name, value in leaves.items() if name.endswith("bias")]
-        self.products, _ = products(self.batches[0], weights, biases)
+        self.products = products(self.batches[0], weights, biases)
         self._steps, self._epoch = steps, 0
 
     def __call__(self) -> Mapping[str, float]:

@@ -30,12 +30,11 @@ from d2lbench.catalogue.layers import (
     walk,
 )
 from d2lbench.engine.pooling import average_pool
+from d2lbench.engine.products import affine
 
 if TYPE_CHECKING:
     from d2lbench.engine.parameters import Parameters
 
-#: From so many inputs on, a stack of layers with one output each is computed the other way round.
-LONG_ROW = 32
 #: Gives a dropout layer its factors for a batch of B: (M, B, H), 0 or 1 / (1 - p).
 Masks = Callable[[Dropout, int], torch.Tensor]
 
@@ -118,15 +117,6 @@ class Stacked:
 def _linear(layer: Linear, h: torch.Tensor, run: Pass) -> torch.Tensor:
     W, b = run.leaves[f"{layer.path}.weight"], run.leaves[f"{layer.path}.bias"]  # noqa: N806  (the paper's symbol)
     return h @ W + b.unsqueeze(1) if layer.scratch else affine(h, W, b)
-
-
-def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803  (the paper's symbol)
-    """Return x W + b: (M, B, inputs), (M, inputs, outputs), (M, outputs) → (M, B, outputs)."""
-    if len(W) == 1:  # the sequential case: one plain product costs half of a batched one
-        return torch.addmm(b.squeeze(0), x.squeeze(0), W.squeeze(0)).unsqueeze(0)
-    if W.shape[2] == 1 and W.shape[1] >= LONG_ROW:  # as rows times matrices: a third of the time of a column each
-        return torch.bmm(W.transpose(1, 2), x.transpose(1, 2)).transpose(1, 2) + b.unsqueeze(1)
-    return torch.baddbmm(b.unsqueeze(1), x, W)
 
 
 def _conv(layer: Conv, h: torch.Tensor, run: Pass) -> torch.Tensor:

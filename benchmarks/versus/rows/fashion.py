@@ -123,7 +123,7 @@ FASHION_PRODUCTS = Bounded(
         Limit("step", "µs a cell and step"),
     ),
     "An epoch of our steps (batches gathered, losses kept), and then as often the five products of a step at its"
-    " shapes, on real images, into memory that is there already: two forward, three backward. By turns, same thread.",
+    " shapes, on real images, by the same library: two forward, three backward. By turns, same thread.",
     None,
     share_of_products,
     NEEDS,
