@@ -42,11 +42,12 @@ model      = "linear"
 init       = {{ name = "normal", std = 1.0 }}
 loss       = "half-mse"
 optimizer  = {{ name = "sgd", lr = 0.003 }}
+regularizer = {{ name = "weight-decay", strength = 0.0 }}
 epochs     = {epochs}
 eval_every = 5
 batch_size = 5
 [vary]
-regularizer = [{{ name = "weight-decay", strength = 3.0 }}]
+regularizer.strength = [3.0]
 """
 
 #: Degrees 1, 3 and 19 (Dive into Deep Learning 0.17, section 4.4): the last for 1,500 epochs, as there.

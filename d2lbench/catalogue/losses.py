@@ -77,7 +77,9 @@ _OF_CLASSES: dict[str, Any] = {"task": "classification", "check": _needs_classes
 
 
 def _argmax(outputs: torch.Tensor) -> torch.Tensor:
-    return outputs.argmax(-1)
+    return outputs.max(
+        -1
+    ).indices  # the first of equals, as argmax says, which takes six times as long over rows turned
 
 
 def _frequencies(labels: torch.Tensor, classes: int) -> torch.Tensor:
@@ -213,7 +215,7 @@ def bce() -> Loss:
         return torch.nn.functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none").mean(-1)
 
     def predict(outputs: torch.Tensor) -> torch.Tensor:
-        return (outputs.squeeze(-1) > 0).long() if outputs.shape[-1] == 1 else outputs.argmax(-1)
+        return (outputs.squeeze(-1) > 0).long() if outputs.shape[-1] == 1 else _argmax(outputs)
 
     def constant(labels: torch.Tensor, classes: int) -> torch.Tensor:
         shares = _frequencies(labels, classes)

@@ -64,6 +64,7 @@ class Feed:
         self._y = torch.cat([torch.from_numpy(pool.y) for pool in pools]).to(device)  # (N,)
         if not self.classes:
             self._y = self._y.to(dtype)
+        self._ready = self._x.dtype == dtype and self.scale == 1
         #: Every stream's true coefficients, (S, features + 1) with the bias last, where the data were made from some.
         self.truth: torch.Tensor | None = None
         if pools[0].truth is not None:
@@ -107,11 +108,15 @@ class Feed:
 
     def examples(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs (S, B, *shape) and labels or targets (S, B) of rows (S, B) of the pool."""
-        x = self._x.index_select(0, rows.flatten()).to(self.dtype).mul_(self.scale)
+        x = self._x.index_select(0, rows.flatten()).to(self.dtype)
+        if self.scale != 1:
+            x.mul_(self.scale)
         return x.view(*rows.shape, *self.shape), self._y.index_select(0, rows.flatten()).view(rows.shape)
 
     def gather(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs and labels of rows (S, B) of the pool, spread to (M, B, …)."""
+        if self._ready and len(rows) > 1:
+            return self.examples(self.streams.spread(rows))  # one copy, where there is nothing to convert
         x, y = self.examples(rows)
         return self.streams.spread(x), self.streams.spread(y)
 

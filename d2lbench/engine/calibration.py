@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from d2lbench.catalogue import load
+from d2lbench.catalogue.layers import walk
 from d2lbench.catalogue.models import model_of, shape_of, training_examples
 from d2lbench.catalogue.shapes import multiplications
 from d2lbench.environment import cpu_model, environment
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
 
     from d2lbench.spec import Cell
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 #: A wider stack must be this much faster a cell to be preferred: it takes more memory and is harder to share out.
 WORTH: Final = 0.97
-#: The rule of thumb: seconds a step costs whatever is in it, and for each row in it; operations a second of one thread.
-LAUNCHES, ROW, OPERATIONS = 2e-4, 1.5e-6, 5e10
+#: The rule of thumb, in seconds: what a step costs whatever is in it, for each layer and each row; what a row costs
+#: before its first step, for its data and its first numbers; and operations a second of one thread.
+STEP, LAYER, ROW, BEGIN, OPERATIONS = 1.1e-4, 2e-5, 1.5e-6, 1e-3, 5e10
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,13 @@ def _examples(config: Config) -> tuple[int, int]:
 @functools.lru_cache(maxsize=4096)
 def rule_of_thumb(config: Config) -> Gauge:
     """Return what a structure may cost on a machine of which nothing is known."""
-    count = multiplications(model_of(config), shape_of(config.dataset))
-    row = ROW + 6 * count * config.batch_size / OPERATIONS  # two operations each, forward and twice back
-    evaluation = 2 * count * sum(_examples(config)) / OPERATIONS
-    return Gauge({1: LAUNCHES + row, 2: LAUNCHES + 2 * row}, evaluation, evaluation, 0)
+    model = model_of(config)
+    count = multiplications(model, shape_of(config.dataset))
+    step = STEP + LAYER * sum(1 for _ in walk(model))
+    product = 2 * count * (2 if config.dtype == "float64" else 1) / OPERATIONS  # two operations, of half the speed
+    row = ROW + 3 * product * config.batch_size  # forward and twice back
+    evaluation = product * sum(_examples(config))
+    return Gauge({1: step + row, 2: step + 2 * row}, evaluation, BEGIN + evaluation, 0)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -29,7 +29,7 @@ MEASUREMENTS: Final = 8
 #: A model of so few parameters costs next to nothing but its launches: many of them share a step on a CPU.
 TINY: Final = 2048
 #: Stacks that take less than this many seconds are never cut to end sooner; cutting has to save this share of the time.
-LONG, GAIN = 2.0, 0.95
+LONG, GAIN = 0.25, 0.95
 
 Groups: TypeAlias = "dict[tuple[Hashable, ...], list[Cell]]"
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from numpy.polynomial import Chebyshev
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import PolynomialFeatures
@@ -78,3 +79,14 @@ def test_twenty_coefficients_fit_the_same_in_another_basis(seed):
 def test_more_coefficients_never_fit_the_training_examples_worse():
     errors = [fitted(0, degree)["train_error"] for degree in (3, 5, 9, 19)]
     assert errors == sorted(errors, reverse=True)
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "nll", "mse"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_answer_is_the_first_of_the_largest_outputs_in_every_order_of_memory(loss, turned):
+    rows = [[0.0, 0.0, 0.0], [1.0, 2.0, 2.0], [3.0, -1.0, 3.0], [-np.inf, -np.inf, 5.0], [np.nan, 9.0, 1.0]]
+    outputs = torch.tensor([rows, rows[::-1]])
+    if turned:
+        outputs = outputs.mT.contiguous().mT
+    answers = REGISTRY.get("loss", loss).factory().predict(outputs)
+    assert answers.tolist() == [[0, 1, 0, 2, 0], [0, 2, 0, 1, 0]]  # one that is not a number is the largest

@@ -53,14 +53,20 @@ def test_a_stack_takes_its_steps_its_starts_and_the_looks_of_each_cell(make_cell
     assert known_of(cells[0], AFFINE).seconds(cells, structure(cells[0].config)) == pytest.approx(expected)
 
 
-def test_the_rule_of_thumb_counts_three_passes_of_two_operations_for_each_product(make_cell):
-    config = make_cell(model=("mlp", {"hidden": (64,)}), batch_size=30).config
+@pytest.mark.parametrize(("dtype", "slower"), [("float32", 1), ("float64", 2)])
+def test_the_rule_of_thumb_counts_layers_and_three_passes_of_two_operations_for_each_product(make_cell, dtype, slower):
+    config = make_cell(model=("mlp", {"hidden": (64,)}), batch_size=30, dtype=dtype).config
     found = rule_of_thumb(config)
     products = 64 * 64 + 64 * 10
+    layers = 5  # flatten, linear, relu, dropout, linear
     assert found.step(5) == pytest.approx(
-        calibration.LAUNCHES + 5 * (calibration.ROW + 6 * products * 30 / calibration.OPERATIONS)
+        calibration.STEP
+        + layers * calibration.LAYER
+        + 5 * (calibration.ROW + slower * 6 * products * 30 / calibration.OPERATIONS)
     )
-    assert found.evaluation == pytest.approx(2 * products * 997 / calibration.OPERATIONS)  # 100 + 400 + 497 digits
+    look = slower * 2 * products * 997 / calibration.OPERATIONS  # 100 + 400 + 497 digits
+    assert found.evaluation == pytest.approx(look)
+    assert found.start == pytest.approx(calibration.BEGIN + look)
 
 
 def test_what_is_saved_is_read_again_and_joins_what_was_kept(kept, make_cell):

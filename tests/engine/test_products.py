@@ -8,9 +8,9 @@ import torch
 from d2lbench.engine import products
 from d2lbench.engine.products import affine
 
-pytestmark = pytest.mark.skipif(products._ONEDNN is None, reason="this build of torch has no oneDNN")
 #: Examples, inputs, outputs.
 LARGE = [(256, 784, 256), (256, 784, 10), (64, 784, 10), (32, 784, 128), (200, 100, 100)]
+FEW_OUTPUTS = [(32, 32, 15), (64, 64, 10), (5, 200, 1), (40, 50, 2)]
 SMALL = [(64, 64, 64), (5, 200, 1), (256, 512, 1), (128, 64, 10), (1, 784, 256)]
 
 
@@ -26,11 +26,20 @@ def everything(x, w, b):
     return o.detach(), *torch.autograd.grad(o.square().sum(), (x, w, b))
 
 
+def in_double(given):
+    """Return what everything returns, by another formula and in double precision."""
+    x, w, b = (each.detach().double().requires_grad_() for each in given)
+    o = torch.einsum("mbi,mio->mbo", x, w) + b[:, None]
+    return o, *torch.autograd.grad(o.square().sum(), (x, w, b))
+
+
 @pytest.fixture
 def called(monkeypatch):
     """Count the calls of oneDNN's routine."""
     calls = []
     routine = products._ONEDNN
+    if routine is None:
+        pytest.skip("this build of torch has no oneDNN")
     monkeypatch.setattr(products, "_ONEDNN", lambda *arguments: calls.append(1) or routine(*arguments))
     return calls
 
@@ -40,13 +49,29 @@ def called(monkeypatch):
 def test_large_products_and_gradients_are_those_of_double_precision(width, shape, called):
     ours = everything(*operands(width, *shape))
     assert len(called) == 3 * width
-    x, w, b = (each.detach().double().requires_grad_() for each in operands(width, *shape))
-    o = torch.einsum("mbi,mio->mbo", x, w) + b[:, None]
-    theirs = (o, *torch.autograd.grad(o.square().sum(), (x, w, b)))
-    for found, there in zip(ours, theirs, strict=True):
+    for found, there in zip(ours, in_double(operands(width, *shape)), strict=True):
         assert found.dtype == torch.float32
         # A sum of k terms in single precision: an error of a few roots of k times 6e-8 of its size, which is √k.
         assert (found.double() - there).abs().max() <= 2e-6 * there.abs().max()
+
+
+@pytest.mark.parametrize("shape", FEW_OUTPUTS)
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 2e-6), (torch.float64, 1e-14)])
+def test_products_of_few_outputs_and_their_gradients_are_those_of_double_precision(shape, dtype, bound):
+    given = operands(3, *shape, dtype=dtype)
+    assert products._is_narrow(*given[:2])
+    for found, there in zip(everything(*given), in_double(given), strict=True):
+        assert found.dtype == dtype
+        assert (found.double() - there).abs().max() <= bound * there.abs().max()
+
+
+def test_the_gradient_of_few_outputs_is_that_of_finite_differences():
+    assert torch.autograd.gradcheck(affine, operands(2, 32, 32, 3, dtype=torch.float64), fast_mode=True)
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 16), (32, 31, 10), (31, 32, 10), (31, 31, 1)])
+def test_products_that_would_gain_nothing_are_not_turned(shape):
+    assert not products._is_narrow(*operands(3, *shape)[:2])
 
 
 @pytest.mark.parametrize("shape", SMALL)
