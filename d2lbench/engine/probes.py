@@ -47,7 +47,7 @@ class Evaluation:
 
         Where numbers are predicted there are no accuracies and no hits.
         """
-        chunk = max(64, _CHUNK // (len(parameters.block) * self._widest))
+        chunk = max(16, _CHUNK // (len(parameters.block) * self._widest))
         losses, hits = [], []
         together = torch.cat([self._feed.rows[name] for name in splits], dim=1)  # (S, n of these splits)
         for rows in torch.split(together, chunk, dim=1):
