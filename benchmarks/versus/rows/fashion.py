@@ -95,8 +95,8 @@ def _resident_row(name: str, optimizer: str, ways: tuple[str, ...], at_least: fl
         "cell and epoch",
         at_least,
         ALIKE,
-        "Arithmetic on both sides: products of 256 × 784 × 256. Ours puts a core on each stack, theirs one core"
-        " or all on a product.",
+        "Arithmetic on both sides: products of 256 × 784 × 256. Ours puts a core on each stack and has oneDNN multiply;"
+        " theirs puts one core or all on a product, by the BLAS that torch takes for linear layers.",
         lambda setting: against_resident(setting, optimizer, ways),
         NEEDS,
     )
@@ -110,7 +110,7 @@ FASHION_BOOK = Contest(
     7.0,
     "Both judge the test split after each epoch, and the training split's loss by the steps themselves; ours evaluates"
     " all 60,000 training images anew before the first step and after the last, too.",
-    "Ours: arithmetic. Theirs: decoding, converting and collating one image at a time.",
+    "Ours: arithmetic, by oneDNN. Theirs: decoding, converting and collating one image at a time.",
     against_book,
     NEEDS,
 )
