@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from d2lbench.report.escape import plain
-from d2lbench.report.format import MINUS, NOTHING, TIMES, fixed, number
+from d2lbench.report.format import MINUS, NOTHING, TIMES, duration, fixed, number, size
 
 if TYPE_CHECKING:
     from d2lbench.timing.result import Measurement, Setting
@@ -31,8 +31,6 @@ _HEADINGS: Final = (
 )
 _WIDTH: Final = 110
 _LEFT: Final = (0, 1, 10)
-_UNITS: Final = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
-_BYTES: Final = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 
 
 def records(cases: Iterable[Case]) -> list[dict[str, Any]]:
@@ -186,18 +184,3 @@ def _without_a_number(measurements: Sequence[Measurement]) -> list[str]:
         else:
             lines += [f"  {name} {', '.join(dict.fromkeys(phases))}: {why}" for name, phases in cases.items()]
     return lines
-
-
-def duration(seconds: float) -> str:
-    """Return three digits of a time in the unit that suits it: ``12.3 µs``."""
-    return _scaled(seconds, _UNITS)
-
-
-def size(count: float) -> str:
-    """Return three digits of a number of bytes in the unit that suits it: ``1.05 MB``."""
-    return _scaled(count, _BYTES)
-
-
-def _scaled(value: float, units: Sequence[tuple[float, str]]) -> str:
-    scale, unit = next(((scale, unit) for scale, unit in units if value >= scale), units[-1])
-    return f"{number(value / scale)} {unit}"

@@ -56,9 +56,13 @@ def is_large(x: torch.Tensor, W: torch.Tensor) -> bool:  # noqa: N803
 
 
 def _is_narrow(x: torch.Tensor, W: torch.Tensor) -> bool:  # noqa: N803
-    """Say whether the transposed product is the faster one."""
+    """Say whether the transposed product is the faster one: on a CPU, as a GPU's vectors run over all cells."""
     examples, (inputs, outputs) = x.shape[1], W.shape[1:]
-    return inputs >= LONG_ROW and (outputs == 1 or (outputs < VECTOR and examples >= LONG_COLUMN))
+    return (
+        x.device.type == "cpu"
+        and inputs >= LONG_ROW
+        and (outputs == 1 or (outputs < VECTOR and examples >= LONG_COLUMN))
+    )
 
 
 class _Way(NamedTuple):

@@ -11,6 +11,7 @@ import torch
 
 from d2lbench.environment import cpu_model
 from d2lbench.registry import Registry
+from d2lbench.report.format import duration, size
 from d2lbench.session import json_text
 from d2lbench.timing.built import Built
 from d2lbench.timing.campaign import Campaign
@@ -21,7 +22,7 @@ from d2lbench.timing.result import Measurement, Setting, as_record, gaps
 from d2lbench.timing.selection import cases
 from d2lbench.timing.stopping import summarize
 from d2lbench.timing_command import Timed
-from d2lbench.timing_text import duration, size, table
+from d2lbench.timing_text import table
 
 HOT = Setting()
 DIFFERENTIATED = ("forward", "forward-train", "backward")
@@ -113,7 +114,7 @@ def test_peak_memory_is_told_of_prediction_and_of_training(bench):
         "backward": None,
         "whole": 8012,
     }
-    assert "8.01 kB" in table(found, {}, MACHINE)
+    assert "7.82 KiB" in table(found, {}, MACHINE)
 
 
 def test_a_wrong_kernel_gets_no_number_and_its_neighbours_do(bench):
@@ -325,7 +326,7 @@ def test_a_duration_is_told_in_the_unit_that_suits_it(seconds, text):
     assert duration(seconds) == text
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1_048_576, "1.05 MB"), (2.5e9, "2.5 GB")])
+@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1_048_576, "1 MiB"), (2.5e9, "2.33 GiB")])
 def test_a_number_of_bytes_is_told_in_the_unit_that_suits_it(count, text):
     assert size(count) == text
 
