@@ -73,6 +73,7 @@ def _is_data(value: object) -> bool:
     return isinstance(value, float | tuple)
 
 
+@functools.lru_cache(maxsize=4096)
 def structure(config: Config | Measurement) -> tuple[Hashable, ...]:
     """Return what two cells must share to be rows of one program."""
     if isinstance(config, Measurement):

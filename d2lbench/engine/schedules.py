@@ -90,37 +90,39 @@ class Rates:
     """The learning rates of a stack: ``of(epoch)`` is (T, M), float64, T steps to the epoch."""
 
     def __init__(self, cells: Sequence[Cell], steps: int) -> None:
-        self._steps = steps
-        configs = [cast("Config", cell.config) for cell in cells]
-        self._tables: list[NDArray[np.float64] | Plateau] = [_plan(config, steps) for config in configs]
+        self._steps, self._rows = steps, len(cells)
+        self._plateaus: dict[int, Plateau] = {}
+        alike: dict[tuple[Component, float, int], list[int]] = {}
+        for row, cell in enumerate(cells):
+            config = cast("Config", cell.config)
+            schedule, lr = config.schedule, float(config.optimizer.get("lr"))
+            if load().get("schedule", schedule.name).trait("watches"):
+                self._plateaus[row] = Plateau(schedule, lr, config.epochs)
+            else:
+                alike.setdefault((schedule, lr, config.epochs), []).append(row)
+        #: Rows and the rates of all their steps: a wide stack is filled by its few tables, not by its many rows.
+        self._tables = [(rows, _table_of_steps(*key, steps)) for key, rows in alike.items()]
 
     def of(self, epoch: int) -> NDArray[np.float64]:
         """Return the rates of an epoch, counted from 1; a row past its own end stands still at 0."""
-        rates = np.zeros((self._steps, len(self._tables)))
+        rates = np.zeros((self._steps, self._rows))
         first = (epoch - 1) * self._steps
-        for row, plan in enumerate(self._tables):
-            if isinstance(plan, Plateau):
-                rates[:, row] = plan.rate(epoch) if epoch <= plan.epochs else 0.0
-            elif first < len(plan):
-                rates[:, row] = plan[first : first + self._steps]
+        for rows, table in self._tables:
+            if first < len(table):
+                rates[:, rows] = table[first : first + self._steps, None]
+        for row, plateau in self._plateaus.items():
+            if epoch <= plateau.epochs:
+                rates[:, row] = plateau.rate(epoch)
         return rates
-
-    @property
-    def watched(self) -> frozenset[str]:
-        """The metrics that some row's schedule looks at after every epoch."""
-        return frozenset(plan.metric for plan in self._tables if isinstance(plan, Plateau))
 
     def watch(self, epoch: int, metrics: Mapping[str, NDArray[np.float64]]) -> None:
         """Hand the metrics of an epoch, each (M,), to the schedules that look at them; none does past its own end."""
-        for row, plan in enumerate(self._tables):
-            if isinstance(plan, Plateau) and epoch <= plan.epochs:
-                plan.watch(epoch, float(metrics[plan.metric][row]))
+        for row, plateau in self._plateaus.items():
+            if epoch <= plateau.epochs:
+                plateau.watch(epoch, float(metrics[plateau.metric][row]))
 
 
-def _plan(config: Config, steps: int) -> NDArray[np.float64] | Plateau:
-    schedule, lr = config.schedule, float(config.optimizer.get("lr"))
-    if load().get("schedule", schedule.name).trait("watches"):
-        return Plateau(schedule, lr, config.epochs)
+def _table_of_steps(schedule: Component, lr: float, epochs: int, steps: int) -> NDArray[np.float64]:
     if schedule.get("unit", "epoch") == "step":
-        return table(schedule, lr, config.epochs * steps)
-    return np.repeat(table(schedule, lr, config.epochs), steps)
+        return table(schedule, lr, epochs * steps)
+    return np.repeat(table(schedule, lr, epochs), steps)

@@ -185,7 +185,8 @@ class Training:
         sparse = self.borrowed is not None and self.borrowed.sparse
         o = self.program(Pass(self.parameters, self.masks, batch_statistics=True, track=True, sparse=sparse), x)
         loss = self.loss.per_example(o, y).mean(1)  # (M,)
-        gradients = torch.autograd.grad(loss.sum(), tuple(self.parameters.leaves.values()))  # rows meet in this sum
+        leaves = tuple(self.parameters.leaves.values())
+        gradients = torch.autograd.grad(loss, leaves, torch.ones_like(loss))  # of the rows' sum, where they meet
         return loss.detach(), gradients
 
     def step(self, x: torch.Tensor, y: torch.Tensor, t: int) -> torch.Tensor:
