@@ -42,8 +42,8 @@ def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  
         return _by(_ONE_BY_ONE, x, W, b)
     if len(W) == 1:  # the sequential case: one plain product costs half of a batched one
         return torch.addmm(b.squeeze(0), x.squeeze(0), W.squeeze(0)).unsqueeze(0)
-    if _is_narrow(x, W):
-        return _by(_TRANSPOSED, x, W, b)
+    if _is_narrow(x, W):  # autograd's own gradient by x would come out in columns, which the layer before then pays for
+        return _by(_TRANSPOSED, x, W, b) if x.requires_grad else _transposed_product(x, W, b)
     return torch.baddbmm(b.unsqueeze(1), x, W)
 
 
@@ -107,13 +107,17 @@ def multiply(a: torch.Tensor, c: torch.Tensor, b: torch.Tensor | None = None) ->
     return rows[0].unsqueeze(0) if len(rows) == 1 else torch.stack(rows)
 
 
+def _transposed_product(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803
+    return torch.baddbmm(b.unsqueeze(2), W.mT, x.mT).mT
+
+
 _ONE_BY_ONE: Final = _Way(
     forward=lambda x, W, b: multiply(x, W.mT, b),  # noqa: N803
     of_x=multiply,
     of_W=lambda x, g: multiply(_transposed(x), g.mT),
 )
 _TRANSPOSED: Final = _Way(
-    forward=lambda x, W, b: torch.baddbmm(b.unsqueeze(2), W.mT, x.mT).mT,  # noqa: N803
+    forward=_transposed_product,
     of_x=lambda g, W: torch.bmm(g, W.mT),  # noqa: N803
     of_W=lambda x, g: torch.bmm(g.mT, x).mT,
 )

@@ -69,6 +69,14 @@ def test_the_gradient_of_few_outputs_is_that_of_finite_differences():
     assert torch.autograd.gradcheck(affine, operands(2, 32, 32, 3, dtype=torch.float64), fast_mode=True)
 
 
+def test_a_first_layer_of_few_outputs_has_the_bits_of_a_later_one():
+    x, w, b = operands(3, 64, 64, 10)
+    later, first = (affine(each, w, b) for each in (x, x.detach()))
+    assert torch.equal(later, first)
+    for found, there in zip(*(torch.autograd.grad(o.square().sum(), (w, b)) for o in (later, first)), strict=True):
+        assert torch.allclose(found, there, rtol=0, atol=1e-6 * float(there.abs().max()))
+
+
 @pytest.mark.parametrize("shape", [(32, 32, 16), (32, 31, 10), (31, 32, 10), (31, 31, 1)])
 def test_products_that_would_gain_nothing_are_not_turned(shape):
     assert not products._is_narrow(*operands(3, *shape)[:2])
