@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import multiprocessing
 import os
 import signal
@@ -90,6 +91,7 @@ def prepare(driver: int, folder: Path, plugins: tuple[Path, ...]) -> None:
     catalogue.load()
     loading.load(plugins)
     prepare_process(threads=1)
+    gc.freeze()  # what was imported stays: loky collects garbage between stacks, 0.1 s each time if it walks it all
 
 
 def _show_life(driver: int, pulse: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from d2lbench.grid import load
@@ -12,6 +14,7 @@ from d2lbench.timing import cases
 
 PLUGIN = '''
 """A kernel that counts the times it was built in its process, and one that ends its process."""
+import gc
 import os
 import torch
 from d2lbench.registry import register
@@ -64,3 +67,8 @@ def test_a_kernel_that_hangs_is_given_up(plugin):
     with RoundProcess(plugins=(plugin,), patience=0.05) as process:  # a process needs longer to start
         found = process.measure(counted, FLOPS, 0.1)
     assert (found.status, found.reason) == ("failed", "it took longer than 0 s")
+
+
+def test_a_process_collects_no_garbage_among_what_it_imported():
+    with RoundProcess() as process:
+        assert process.ask(gc.get_freeze_count) > 100_000  # torch alone makes more objects
