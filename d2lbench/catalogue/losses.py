@@ -161,7 +161,8 @@ def _element_wise(function: Callable[..., torch.Tensor], constant: Callable[...,
     """Return the mean over the outputs of a loss of each output against its target."""
 
     def per_example(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return function(outputs, _targets(outputs, labels), reduction="none", **options).mean(-1)
+        losses = function(outputs, _targets(outputs, labels), reduction="none", **options)
+        return losses.squeeze(-1) if losses.shape[-1] == 1 else losses.mean(-1)  # small models feel a mean of one
 
     return Loss(per_example, _argmax, constant)
 
