@@ -152,7 +152,7 @@ def test_a_run_of_less_than_the_interval_leaves_no_trace(store):
 
 
 def test_a_checkpoint_lies_beside_the_store_by_environment_and_stack(store):
-    (work,) = plan_works([load(SLOW, catalogue.load(), file="slow.toml")], {}).works
+    work = plan_works([load(SLOW, catalogue.load(), file="slow.toml")], {}).works[0]
     path = store.checkpoint("cpu/torch-2.15/ieee", work.stack.key)
     assert path.parent == store.path.with_name("store.sqlite.checkpoints")
     assert path.name == f"cpu-torch-2.15-ieee-{work.stack.key}.safetensors"
