@@ -56,8 +56,29 @@ def half_descent(*, lr: Annotated[float, Ge(0)] = 0.2) -> Family:
 '''
 
 
+#: So that a kill finds some stacks done and some not, however fast the machine.
+SLOWLY = '''
+"""Every stack waits a second before it begins."""
+
+import time
+
+from d2lbench.engine.train import Training
+
+begin = Training.begin_anew
+
+
+def begin_slowly(training):
+    time.sleep(1)
+    return begin(training)
+
+
+Training.begin_anew = begin_slowly
+'''
+
+
 def test_killed_by_one_worker_and_resumed_the_table_equals_that_of_two_undisturbed(house, trained):
-    process = house.start("run", "tiny.toml", "--jobs", "1", "--no-report")
+    house.write("slowly.py", SLOWLY)
+    process = house.start("run", "tiny.toml", "--jobs", "1", "--no-report", "--plugin", "slowly.py")
     house.wait_for_rows(process, 1)
     process.kill()
     process.communicate()
