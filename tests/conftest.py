@@ -159,6 +159,17 @@ class House:
 
 
 @pytest.fixture
+def process():
+    """Put back what a harness sets in the process."""
+    import torch
+
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
+
+
+@pytest.fixture
 def house(tmp_path):
     return House(tmp_path)
 

@@ -1,9 +1,9 @@
 """The products of linear layers: x W + b for M cells at once, by the fastest routine that the machine has for a shape.
 
 Large products of single precision on a CPU go to oneDNN, cell by cell. The BLAS that torch takes for linear layers
-knows the vector units of one vendor only: on another's processor oneDNN reached 2.3 times its operations a second, and
-nothing was lost where both use the same units. Small products stay with the BLAS, whose call is shorter; where a stack
-has few outputs, it gets the transposed product, as its vectors run along the outputs and would be all but empty.
+knows the vector units of one vendor only: on another's processor, with AVX-512, oneDNN reached 2.3 times its
+operations a second. Small products stay with the BLAS, whose call is shorter; where a stack has few outputs, it gets
+the transposed product, as its vectors run along the outputs and would be all but empty.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import torch
+from torch.autograd.function import once_differentiable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +84,7 @@ class _By(torch.autograd.Function):
         return way.forward(x, W, b)
 
     @staticmethod
+    @once_differentiable  # oneDNN's routine has no gradient: a second one is refused
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (x, W), way, (_, of_x, of_W, of_b) = ctx.saved_tensors, ctx.way, ctx.needs_input_grad  # noqa: N806
         return None, way.of_x(g, W) if of_x else None, way.of_W(x, g) if of_W else None, g.sum(1) if of_b else None

@@ -86,14 +86,3 @@ def test_backward_does_twice_the_products_but_for_the_first_layers(grid):
         first, rest = inputs * width, width * width + 10 * width
         assert backward[width] / forward[width] == pytest.approx((first + 2 * rest) / (first + rest))
     assert math.log(backward[256] / forward[256]) < 0.405 < math.log(backward[1024] / forward[1024])
-
-
-@pytest.fixture
-def process():
-    """Put back what a harness sets in the process."""
-    import torch
-
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)

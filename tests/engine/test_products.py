@@ -125,6 +125,14 @@ def test_a_cell_that_is_not_finite_leaves_its_neighbours_alone():
         assert not after[1].isfinite().all()
 
 
+@pytest.mark.parametrize("shape", [LARGE[1], (64, 64, 10)])
+def test_a_second_gradient_is_refused_and_not_wrong(shape):
+    x, w, b = operands(2, *shape)
+    (first,) = torch.autograd.grad(affine(x, w, b).square().sum(), w, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
 def test_a_transposed_batch_gives_the_same_numbers():
     x, w, b = (each.detach() for each in operands(2, *LARGE[0]))
     turned = x.transpose(1, 2).contiguous().transpose(1, 2)

@@ -85,14 +85,3 @@ def gpu(machine):
 @pytest.fixture
 def ceilings():
     return Ceilings(flops=1e11, copies=((2**18, 1e11), (2**27, 1e10)), launch=1e-6)
-
-
-@pytest.fixture
-def process():
-    """Put back what a harness sets in the process."""
-    import torch
-
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)
