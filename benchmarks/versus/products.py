@@ -52,14 +52,14 @@ class _Layer:
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         if self._large:
-            return multiply(h, self._W.mT, self._b)
+            return multiply(h, self._W).add_(self._b.unsqueeze(1))
         return torch.baddbmm(self._b.unsqueeze(1), h, self._W, out=self._o)
 
     def of_weight(self, h: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
-        return multiply(h.mT, signal.mT) if self._large else torch.bmm(h.mT, signal, out=self._dW)
+        return multiply(h.mT, signal) if self._large else torch.bmm(h.mT, signal, out=self._dW)
 
     def of_input(self, signal: torch.Tensor) -> torch.Tensor:
-        return multiply(signal, self._W) if self._large else torch.bmm(signal, self._W.mT, out=self._h)
+        return multiply(signal, self._W.mT) if self._large else torch.bmm(signal, self._W.mT, out=self._h)
 
 
 class Share:

@@ -1,46 +1,43 @@
 """The products of linear layers: x W + b for M cells at once, by the fastest routine that the machine has for a shape.
 
-Large products of single precision on a CPU go to oneDNN, cell by cell. The BLAS that torch takes for linear layers
-knows the vector units of one vendor only: on another's processor, with AVX-512, oneDNN reached 2.3 times its
-operations a second. Small products stay with the BLAS, whose call is shorter; where a stack has few outputs, it gets
-the transposed product, as its vectors run along the outputs and would be all but empty.
+The BLAS that torch takes for linear layers knows the vector units of one vendor only: on another's processor, with
+AVX-512, oneDNN reached 2.3 times its operations a second. torch hands products of single precision to oneDNN where they
+may be rounded to bfloat16, which a processor without units for such numbers never does: there the permission costs no
+bit. It is given for the length of a product, where a first one has shown that. Small products stay with the BLAS,
+whose call is shorter; where a stack has few outputs, it gets the transposed product, as its vectors run along the
+outputs and would be all but empty.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import torch
 from torch.autograd.function import once_differentiable
 
+from d2lbench.environment import cpu_model
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: The multiplications of one cell from which oneDNN's longer calls, 60 µs with its gradient's, pay.
-LARGE: Final = 1_500_000
-#: With so many outputs the BLAS fills its vectors; with fewer it is at a quarter of its speed, and oneDNN pays from
-#: fewer multiplications on.
+#: With so many outputs the BLAS fills its vectors; with fewer it is at a quarter of its speed.
 VECTOR: Final = 16
-LARGE_AND_NARROW: Final = 500_000
+#: The multiplications of a stack from which oneDNN's longer call, 12 µs, pays: of many outputs; of few, where the BLAS
+#: has the transposed product; and of few where it has not, with one cell.
+LARGE, LARGE_AND_NARROW, LARGE_AND_ALONE = 1_000_000, 2_000_000, 500_000
+#: Numbers in a matrix from which a call for each cell pays: one call for all copies weights out of the parameters'
+#: block, and a batch that cells share once for each.
+WIDE: Final = 2**16
 #: Inputs, and examples where there are several outputs, from which the transposed product of a stack is faster: the
 #: product of 64 × 64 × 10 takes 1.3 µs a cell instead of 4.3, its gradient by the weights 1.2 instead of 4.5.
 LONG_ROW, LONG_COLUMN = 32, 32
 
 
-def _routine() -> Any:
-    """Return oneDNN's product x Wᵀ + b of dense tensors, or None where this build of torch lacks it."""
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return None
-    return getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-
-
-_ONEDNN: Final = _routine()
-
-
 def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803  (the paper's symbol)
     """Return x W + b: (M, B, inputs), (M, inputs, outputs), (M, outputs) → (M, B, outputs)."""
     if is_large(x, W):
-        return _by(_ONE_BY_ONE, x, W, b)
+        return _by(_PERMITTED, x, W, b)
     if len(W) == 1:  # the sequential case: one plain product costs half of a batched one
         return torch.addmm(b.squeeze(0), x.squeeze(0), W.squeeze(0)).unsqueeze(0)
     if _is_narrow(x, W):  # autograd's own gradient by x would come out in columns, which the layer before then pays for
@@ -49,11 +46,41 @@ def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  
 
 
 def is_large(x: torch.Tensor, W: torch.Tensor) -> bool:  # noqa: N803
-    """Say whether oneDNN takes the products: by nothing that depends on M, which would move a cell's bits."""
-    if _ONEDNN is None or x.dtype != torch.float32 or x.device.type != "cpu":
-        return False
+    """Say whether oneDNN takes the products; where the BLAS does at another width, a cell's may differ by rounding."""
     outputs = W.shape[2]
-    return x.shape[1] * W.shape[1] * outputs >= (LARGE_AND_NARROW if 1 < outputs < VECTOR else LARGE)
+    if outputs == 1 or x.dtype != torch.float32 or x.device.type != "cpu":
+        return False
+    enough = LARGE if outputs >= VECTOR else LARGE_AND_NARROW if len(W) > 1 else LARGE_AND_ALONE
+    return len(W) * x.shape[1] * W.shape[1] * outputs >= enough and has_exact_onednn()
+
+
+@functools.cache
+def has_exact_onednn() -> bool:
+    """Say whether oneDNN multiplies faster than the BLAS here and, where it may round, does not."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    if torch.backends.cpu.get_cpu_capability() != "AVX512" or "Intel" in cpu_model():
+        return False
+    x = torch.linspace(1, 2, 2 * 128 * 128).view(2, 128, 128)  # 24 bits each, of which bfloat16 would keep 8
+    return torch.equal(multiply(x, torch.eye(128).repeat(2, 1, 1)), x)
+
+
+def multiply(a: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+    """Return a c for every cell by oneDNN: (M, n, k), (M, k, p) → (M, n, p)."""
+    setting: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    before = setting.fp32_precision
+    setting.fp32_precision = "bf16"
+    try:
+        return _cell_by_cell(a, c) if max(a[0].numel(), c[0].numel()) >= WIDE else torch.bmm(a, c)
+    finally:
+        setting.fp32_precision = before
+
+
+def _cell_by_cell(a: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+    o = a.new_empty(len(a), a.shape[1], c.shape[2])
+    for operands in zip(a, c, o, strict=True):
+        torch.mm(operands[0], operands[1], out=operands[2])
+    return o
 
 
 def _is_narrow(x: torch.Tensor, W: torch.Tensor) -> bool:  # noqa: N803
@@ -84,7 +111,7 @@ class _By(torch.autograd.Function):
         return way.forward(x, W, b)
 
     @staticmethod
-    @once_differentiable  # oneDNN's routine has no gradient: a second one is refused
+    @once_differentiable  # nothing here tells autograd of a second gradient: it is refused
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (x, W), way, (_, of_x, of_W, of_b) = ctx.saved_tensors, ctx.way, ctx.needs_input_grad  # noqa: N806
         return None, way.of_x(g, W) if of_x else None, way.of_W(x, g) if of_W else None, g.sum(1) if of_b else None
@@ -95,28 +122,18 @@ def _by(way: _Way, x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.T
     return o
 
 
-def _transposed(x: torch.Tensor) -> torch.Tensor:
-    """Return xᵀ in rows, (M, B, inputs) → (M, inputs, B): once for all cells where they share one x."""
-    if x.stride(0) == 0:
-        return x[:1].mT.contiguous().expand(len(x), -1, -1)
-    return x.mT  # oneDNN's call copies each when its turn comes, while it is at hand
-
-
-def multiply(a: torch.Tensor, c: torch.Tensor, b: torch.Tensor | None = None) -> torch.Tensor:
-    """Return a cᵀ + b for every cell by oneDNN: (M, n, k), (M, p, k), (M, p) → (M, n, p)."""
-    biases = [None] * len(a) if b is None else b.unbind()
-    rows = [_ONEDNN(*operands, "none", [], "") for operands in zip(a.unbind(), c.unbind(), biases, strict=True)]
-    return rows[0].unsqueeze(0) if len(rows) == 1 else torch.stack(rows)
+def _permitted_product(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803
+    return multiply(x, W).add_(b.unsqueeze(1))
 
 
 def _transposed_product(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803
     return torch.baddbmm(b.unsqueeze(2), W.mT, x.mT).mT
 
 
-_ONE_BY_ONE: Final = _Way(
-    forward=lambda x, W, b: multiply(x, W.mT, b),  # noqa: N803
-    of_x=multiply,
-    of_W=lambda x, g: multiply(_transposed(x), g.mT),
+_PERMITTED: Final = _Way(
+    forward=_permitted_product,
+    of_x=lambda g, W: multiply(g, W.mT),  # noqa: N803
+    of_W=lambda x, g: multiply(g.mT, x).mT if g.shape[2] < VECTOR else multiply(x.mT, g),
 )
 _TRANSPOSED: Final = _Way(
     forward=_transposed_product,

@@ -1,4 +1,4 @@
-"""Products of linear layers by oneDNN: those of double precision, for every shape and width; elsewhere the BLAS."""
+"""Products of linear layers: those of double precision by every routine, and by oneDNN only where no bit is lost."""
 
 from __future__ import annotations
 
@@ -9,9 +9,22 @@ from d2lbench.engine import products
 from d2lbench.engine.products import affine
 
 #: Examples, inputs, outputs.
-LARGE = [(256, 784, 256), (256, 784, 10), (64, 784, 10), (32, 784, 128), (200, 100, 100)]
+LARGE = [(256, 784, 256), (256, 784, 10), (32, 784, 128), (200, 100, 100)]
+OF_WIDTHS = [
+    (1, (64, 784, 10)),
+    (4, (64, 64, 64)),
+    (12, (128, 128, 12)),
+    *((m, shape) for m in (1, 3) for shape in LARGE),
+]
 FEW_OUTPUTS = [(32, 32, 15), (64, 64, 10), (5, 200, 1), (40, 50, 2)]
-SMALL = [(64, 64, 64), (5, 200, 1), (256, 512, 1), (128, 64, 10), (1, 784, 256)]
+SMALL = [
+    (1, (64, 64, 64)),
+    (3, (64, 64, 64)),
+    (3, (64, 784, 10)),
+    (2, (5, 200, 1)),
+    (8, (256, 512, 1)),
+    (2, (1, 784, 256)),
+]
 
 
 def operands(width, batch, inputs, outputs, dtype=torch.float32):
@@ -34,25 +47,71 @@ def in_double(given):
 
 
 @pytest.fixture
-def called(monkeypatch):
-    """Count the calls of oneDNN's routine."""
-    calls = []
-    routine = products._ONEDNN
-    if routine is None:
-        pytest.skip("this build of torch has no oneDNN")
-    monkeypatch.setattr(products, "_ONEDNN", lambda *arguments: calls.append(1) or routine(*arguments))
-    return calls
+def precisions(monkeypatch):
+    """Note for every product by torch whether it may be rounded."""
+    if not products.has_exact_onednn():
+        pytest.skip("oneDNN is not the faster routine here, or would round")
+    noted = []
+
+    def watched(routine):
+        def product(*given, **named):
+            noted.append(torch.backends.mkldnn.matmul.fp32_precision)
+            return routine(*given, **named)
+
+        return product
+
+    for name in ("bmm", "mm", "addmm", "baddbmm"):
+        monkeypatch.setattr(torch, name, watched(getattr(torch, name)))
+    return noted
 
 
-@pytest.mark.parametrize("width", [1, 3])
-@pytest.mark.parametrize("shape", LARGE)
-def test_large_products_and_gradients_are_those_of_double_precision(width, shape, called):
+@pytest.mark.parametrize(("width", "shape"), OF_WIDTHS)
+def test_large_products_and_gradients_are_those_of_double_precision(width, shape, precisions):
     ours = everything(*operands(width, *shape))
-    assert len(called) == 3 * width
+    assert set(precisions) == {"bf16"}
     for found, there in zip(ours, in_double(operands(width, *shape)), strict=True):
         assert found.dtype == torch.float32
         # A sum of k terms in single precision: an error of a few roots of k times 6e-8 of its size, which is √k.
         assert (found.double() - there).abs().max() <= 2e-6 * there.abs().max()
+
+
+def test_the_permission_to_round_ends_with_the_product_and_with_its_failure(precisions):
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    everything(*operands(1, *LARGE[0]))
+    assert torch.backends.mkldnn.matmul.fp32_precision == before != "bf16"
+    with pytest.raises(RuntimeError, match="batch2"):
+        products.multiply(torch.ones(2, 3, 4), torch.ones(2, 5, 6))
+    assert precisions[-1] == "bf16"
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+@pytest.fixture
+def asked_anew():
+    """Forget what this machine's oneDNN was found to do, before and after."""
+    products.has_exact_onednn.cache_clear()
+    yield
+    products.has_exact_onednn.cache_clear()
+
+
+@pytest.mark.usefixtures("asked_anew")
+def test_a_machine_that_would_round_is_not_allowed_to(monkeypatch):
+    monkeypatch.setattr(products, "cpu_model", lambda: "another vendor's")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(products, "multiply", lambda a, c: torch.bmm(a.bfloat16(), c.bfloat16()).float())
+    assert not products.has_exact_onednn()
+    monkeypatch.setattr(products, "multiply", torch.bmm)
+    products.has_exact_onednn.cache_clear()
+    assert products.has_exact_onednn() == torch.backends.mkldnn.is_available()
+
+
+@pytest.mark.usefixtures("asked_anew")
+@pytest.mark.parametrize(
+    ("capability", "processor"), [("AVX2", "AMD EPYC"), ("AVX512", "Intel(R) Xeon(R)"), ("DEFAULT", "Neoverse-V1")]
+)
+def test_where_the_blas_knows_the_processor_or_onednn_does_not_the_blas_stays(monkeypatch, capability, processor):
+    monkeypatch.setattr(products, "cpu_model", lambda: processor)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert not products.has_exact_onednn()
 
 
 @pytest.mark.parametrize("shape", FEW_OUTPUTS)
@@ -82,15 +141,15 @@ def test_products_that_would_gain_nothing_are_not_turned(shape):
     assert not products._is_narrow(*operands(3, *shape)[:2])
 
 
-@pytest.mark.parametrize("shape", SMALL)
-def test_small_products_are_left_to_the_blas(shape, called):
-    everything(*operands(2, *shape))
-    assert not called
+@pytest.mark.parametrize(("width", "shape"), SMALL)
+def test_small_products_are_left_to_the_blas(width, shape, precisions):
+    everything(*operands(width, *shape))
+    assert "bf16" not in precisions
 
 
-def test_products_of_double_precision_are_left_to_the_blas(called):
+def test_products_of_double_precision_are_left_to_the_blas(precisions):
     everything(*operands(1, *LARGE[0], dtype=torch.float64))
-    assert not called
+    assert "bf16" not in precisions
 
 
 @pytest.mark.parametrize("shape", LARGE)
@@ -139,9 +198,10 @@ def test_a_transposed_batch_gives_the_same_numbers():
     assert torch.equal(affine(turned, w, b), affine(x, w, b))
 
 
-def test_a_build_without_onednn_takes_the_blas(monkeypatch):
-    ours = everything(*operands(2, *LARGE[1]))
-    monkeypatch.setattr(products, "_ONEDNN", None)
-    blas = everything(*operands(2, *LARGE[1]))
+@pytest.mark.parametrize(("width", "shape"), OF_WIDTHS)
+def test_the_blas_gives_the_same_products_up_to_rounding(monkeypatch, width, shape):
+    ours = everything(*operands(width, *shape))
+    monkeypatch.setattr(products, "has_exact_onednn", lambda: False)
+    blas = everything(*operands(width, *shape))
     for found, there in zip(ours, blas, strict=True):
         assert torch.allclose(found, there, rtol=0, atol=2e-6 * float(there.abs().max()))
