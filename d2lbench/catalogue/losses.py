@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from d2lbench.spec import Config
 
 PerExample: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
+Derivative: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]"
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,16 @@ class Loss:
         never looks at the input: the best constant for this loss.
     evaluated
         What evaluations report, where that is not what training descends.
+    derivative
+        Outputs (M, B, K) and labels (M, B) to losses (M, B) and the gradient by the outputs, (M, B, K), of their mean
+        over the batch, with the bits of autograd; where there is none, autograd derives.
     """
 
     per_example: PerExample
     predict: Callable[[torch.Tensor], torch.Tensor]
     constant: Callable[[torch.Tensor, int], torch.Tensor]
     evaluated: PerExample | None = None
+    derivative: Derivative | None = None
 
 
 def _classes(classes: int) -> int:
@@ -114,7 +119,19 @@ def cross_entropy(*, label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0) -> L
     def training(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return smoothed(outputs, labels, label_smoothing)
 
-    return Loss(training if label_smoothing else plain, _argmax, _log_frequencies, plain)
+    if label_smoothing:
+        return Loss(training, _argmax, _log_frequencies, plain)
+    return Loss(plain, _argmax, _log_frequencies, plain, _derived_cross_entropy)
+
+
+def _derived_cross_entropy(outputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return -log softmax(o)[y] and (softmax(o) - onehot(y)) / B (Dive into Deep Learning, section 4.1.2)."""
+    import torch
+
+    logs, places = torch.log_softmax(outputs.mT, 1), labels.unsqueeze(1)  # (M, K, B), (M, 1, B)
+    g = torch.zeros_like(logs).scatter_(1, places, -1 / labels.shape[1])
+    g = torch.ops.aten._log_softmax_backward_data(g, logs, 1, logs.dtype)  # noqa: SLF001  (it rounds once, not twice)
+    return -logs.gather(1, places).squeeze(1), g.mT
 
 
 @register("loss", "nll", outputs=_classes, **_OF_CLASSES)
@@ -157,14 +174,19 @@ def _median(labels: torch.Tensor, classes: int) -> torch.Tensor:
     return _frequencies(labels, classes).round() if classes else labels.double().median(1, keepdim=True).values
 
 
-def _element_wise(function: Callable[..., torch.Tensor], constant: Callable[..., torch.Tensor], **options: Any) -> Loss:
+def _element_wise(
+    function: Callable[..., torch.Tensor],
+    constant: Callable[..., torch.Tensor],
+    derivative: Derivative | None = None,
+    **options: Any,
+) -> Loss:
     """Return the mean over the outputs of a loss of each output against its target."""
 
     def per_example(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         losses = function(outputs, _targets(outputs, labels), reduction="none", **options)
         return losses.squeeze(-1) if losses.shape[-1] == 1 else losses.mean(-1)  # small models feel a mean of one
 
-    return Loss(per_example, _argmax, constant)
+    return Loss(per_example, _argmax, constant, derivative=derivative)
 
 
 @register("loss", "mse", task="any", outputs=_classes_or_one)
@@ -172,7 +194,17 @@ def mse() -> Loss:
     """The squared error, averaged over the outputs (torch.nn.MSELoss)."""
     import torch
 
-    return _element_wise(torch.nn.functional.mse_loss, _mean)
+    return _element_wise(torch.nn.functional.mse_loss, _mean, _derived_square)
+
+
+def _derived_square(outputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (o - y)² and 2 (o - y) / B of a single output, or the mean over several and its gradient."""
+    error = outputs - _targets(outputs, labels)
+    count = outputs.shape[-1]
+    if count == 1:
+        return error.square().squeeze(-1), error * (2 / labels.shape[1])
+    weight = outputs.new_ones(()) / labels.shape[1] / count  # rounded where autograd rounds
+    return error.square().mean(-1), error.mul(2).mul_(weight)
 
 
 @register("loss", "half-mse", task="any", outputs=_classes_or_one)
@@ -183,7 +215,11 @@ def half_mse() -> Loss:
     def half(outputs: torch.Tensor, targets: torch.Tensor, reduction: str) -> torch.Tensor:
         return torch.nn.functional.mse_loss(outputs, targets, reduction=reduction) / 2
 
-    return _element_wise(half, _mean)
+    def derived(outputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        losses, gradient = _derived_square(outputs, labels)
+        return losses / 2, gradient / 2
+
+    return _element_wise(half, _mean, derived)
 
 
 @register("loss", "l1", task="any", outputs=_classes_or_one)

@@ -6,7 +6,7 @@ A stream is a (seed, replica): its cells see the same batches, so a batch is gat
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from d2lbench.catalogue.datasets import Splits
     from d2lbench.spec import Cell
 
+#: So many numbers of a pool (4 MB in single precision) are converted once; larger ones stay as they are stored.
+FEW: Final = 2**20
 SPLITS = ("train", "validation", "test")
 HELD_OUT = SPLITS[1:]
 
@@ -31,15 +33,18 @@ class Streams:
     def __init__(self, cells: Sequence[Cell], device: str) -> None:
         keys: list[tuple[int, int]] = [(cell.seed, _replica(cell)) for cell in cells]
         self.keys = tuple(dict.fromkeys(keys))
-        self._row, self._rows = None, len(keys)
+        self._row, self._width = None, len(keys)
         if len(self.keys) < len(keys):
             self._row = torch.tensor([self.keys.index(key) for key in keys], device=device)
 
     def spread(self, shared: torch.Tensor) -> torch.Tensor:
-        """Hand every row its stream's part: (S, …) → (M, …), to be read only: rows of one stream share its memory."""
-        if self._row is None:
-            return shared
-        return shared.expand(self._rows, *shared.shape[1:]) if len(shared) == 1 else shared.index_select(0, self._row)
+        """Hand every row its stream's part, or what all streams share: (S, …) or (1, …) → (M, …), to be read only.
+
+        Rows of one stream may share its memory.
+        """
+        if len(shared) == 1:
+            return shared.expand(self._width, *shared.shape[1:])
+        return shared if self._row is None else shared.index_select(0, self._row)
 
 
 def _replica(cell: Cell) -> int:
@@ -61,10 +66,13 @@ class Feed:
         self.classes, self.scale, self.dtype, self.device = pools[0].classes, pools[0].scale, dtype, device
         self.shape = shape_of(config.dataset)
         self._x = torch.cat([torch.from_numpy(pool.x) for pool in pools]).to(device)  # (N, features)
+        #: Whether the pool holds inputs as the model reads them: where there is nothing to convert, or little.
+        self._ready = self._x.dtype == dtype or self._x.numel() <= FEW
+        if self._ready:
+            self._x = self._x.to(dtype) if self.scale == 1 else self._x.to(dtype) * self.scale
         self._y = torch.cat([torch.from_numpy(pool.y) for pool in pools]).to(device)  # (N,)
         if not self.classes:
             self._y = self._y.to(dtype)
-        self._ready = self._x.dtype == dtype and self.scale == 1
         #: Every stream's true coefficients, (S, features + 1) with the bias last, where the data were made from some.
         self.truth: torch.Tensor | None = None
         if pools[0].truth is not None:
@@ -108,10 +116,24 @@ class Feed:
 
     def examples(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs (S, B, *shape) and labels or targets (S, B) of rows (S, B) of the pool."""
-        x = self._x.index_select(0, rows.flatten()).to(self.dtype)
-        if self.scale != 1:
-            x.mul_(self.scale)
-        return x.view(*rows.shape, *self.shape), self._y.index_select(0, rows.flatten()).view(rows.shape)
+        x, y = self._x.index_select(0, rows.flatten()), self._y.index_select(0, rows.flatten())
+        return self._inputs(x.view(*rows.shape, -1)), y.view(rows.shape)
+
+    def ranges(self, first: int, apart: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return inputs (M, B, *shape) and labels (M, B) of ranges of the pool, to be read only.
+
+        Every stream's range has so many rows, and begins so far apart from that of the stream before; where they are
+        not apart, it is one that every row sees.
+        """
+        streams, features = len(self.streams.keys) if apart else 1, self._x.shape[1]
+        x = self._x.as_strided((streams, count, features), (apart * features, features, 1), first * features)
+        y = self._y.as_strided((streams, count), (apart, 1), first)
+        return self.streams.spread(self._inputs(x)), self.streams.spread(y)
+
+    def _inputs(self, stored: torch.Tensor) -> torch.Tensor:
+        """Turn what the pool holds, (S, B, features), into inputs (S, B, *shape)."""
+        x = stored if self._ready else stored.to(self.dtype).mul_(self.scale)
+        return x.view(*x.shape[:2], *self.shape)
 
     def gather(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs and labels of rows (S, B) of the pool, spread to (M, B, …)."""

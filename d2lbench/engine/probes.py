@@ -1,4 +1,4 @@
-"""What is recorded of a stack beside its batches' losses: evaluations of the splits, and probes of the network.
+"""What is recorded of a stack beside its losses: probes of the network and of its parameters.
 
 Every function returns named vectors (M,) in float64. Rows that are not finite give NaN; nothing raises.
 """
@@ -8,10 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from d2lbench.engine.batches import SPLITS, Feed
 from d2lbench.engine.parameters import Parameters, initial_row
 from d2lbench.engine.stacked import Pass, Stacked
 
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from d2lbench.catalogue.losses import Loss, PerExample
+    from d2lbench.engine.batches import Feed
     from d2lbench.spec import Cell
 
 Vectors = dict[str, torch.Tensor]
@@ -27,52 +26,6 @@ Vectors = dict[str, torch.Tensor]
 PROBED = 512
 #: A weight counts as next to zero below this share of its layer's largest.
 SMALL = 0.01
-#: Numbers of one activation that an evaluation holds at once, a megabyte of single precision: products of large models
-#: run at full speed, and activations of wide stacks stay in the cache; four times as many take a fifth longer.
-_CHUNK = 2**18
-
-
-class Evaluation:
-    """Losses and hits of every example of every split, in evaluation mode and without penalty."""
-
-    def __init__(self, program: Stacked, feed: Feed, loss: Loss, widest: int) -> None:
-        self._program, self._feed, self._loss, self._widest = program, feed, loss, widest
-        self._per_example = loss.evaluated or loss.per_example
-        self._sizes = {name: feed.rows[name].shape[1] for name in SPLITS}
-        self.hits: dict[str, torch.Tensor] = {}
-
-    @torch.no_grad()
-    def __call__(self, parameters: Parameters, splits: Sequence[str] = SPLITS) -> Vectors:
-        """Return ``train_loss``, ``train_accuracy`` and so on; keeps each split's hits (M, n) for :meth:`packed`.
-
-        Where numbers are predicted there are no accuracies and no hits.
-        """
-        chunk = max(16, _CHUNK // (len(parameters.block) * self._widest))
-        losses, hits = [], []
-        together = torch.cat([self._feed.rows[name] for name in splits], dim=1)  # (S, n of these splits)
-        for rows in torch.split(together, chunk, dim=1):
-            x, y = self._feed.gather(rows)
-            o = self._program(Pass(parameters), x)  # (M, B, K)
-            losses.append(self._per_example(o, y))
-            if self._feed.classes:
-                hits.append(self._loss.predict(o) == y)
-        self.hits = self._by_split(hits, splits) if hits else {}
-        split_losses = self._by_split(losses, splits)
-        means: Vectors = {}
-        for name in (name for name in splits if self._sizes[name]):
-            means[f"{name}_loss"] = split_losses[name].double().mean(1)
-            if self.hits:
-                means[f"{name}_accuracy"] = self.hits[name].double().mean(1)
-        return means
-
-    def _by_split(self, chunks: list[torch.Tensor], splits: Sequence[str]) -> dict[str, torch.Tensor]:
-        sizes = [self._sizes[name] for name in splits]
-        return dict(zip(splits, torch.split(torch.cat(chunks, 1), sizes, dim=1), strict=True))
-
-    def packed(self, split: str) -> list[tuple[bytes, int]]:
-        """Return for every row the last call's hits of a split as packed bits, and their number."""
-        hits = self.hits[split].cpu().numpy()
-        return [(np.packbits(row).tobytes(), len(row)) for row in hits]
 
 
 def network_probes(

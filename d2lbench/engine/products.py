@@ -34,15 +34,31 @@ WIDE: Final = 2**16
 LONG_ROW, LONG_COLUMN = 32, 32
 
 
+class Way(NamedTuple):
+    """How the product of a layer is computed, and the two of its gradient g (M, B, outputs)."""
+
+    forward: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # x, W, b
+    of_x: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # g, W
+    of_W: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # x, g  # noqa: N815
+
+
 def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803  (the paper's symbol)
-    """Return x W + b: (M, B, inputs), (M, inputs, outputs), (M, outputs) → (M, B, outputs)."""
+    """Return x W + b: (M, B, inputs), (M, inputs, outputs), (M, outputs) → (M, B, outputs), for autograd to follow."""
+    way = way_of(x, W)
+    if way is _PERMITTED or (way is _TRANSPOSED and x.requires_grad):
+        # autograd's own gradient by x of the transposed product would come out in columns: the layer before would pay
+        o: torch.Tensor = _By.apply(way, x, W, b)
+        return o
+    return way.forward(x, W, b)
+
+
+def way_of(x: torch.Tensor, W: torch.Tensor) -> Way:  # noqa: N803
+    """Return the fastest way to compute a layer's products."""
     if is_large(x, W):
-        return _by(_PERMITTED, x, W, b)
-    if len(W) == 1:  # the sequential case: one plain product costs half of a batched one
-        return torch.addmm(b.squeeze(0), x.squeeze(0), W.squeeze(0)).unsqueeze(0)
-    if _is_narrow(x, W):  # autograd's own gradient by x would come out in columns, which the layer before then pays for
-        return _by(_TRANSPOSED, x, W, b) if x.requires_grad else _transposed_product(x, W, b)
-    return torch.baddbmm(b.unsqueeze(1), x, W)
+        return _PERMITTED
+    if len(W) == 1:
+        return _ALONE
+    return _TRANSPOSED if _is_narrow(x, W) else _BATCHED
 
 
 def is_large(x: torch.Tensor, W: torch.Tensor) -> bool:  # noqa: N803
@@ -93,19 +109,11 @@ def _is_narrow(x: torch.Tensor, W: torch.Tensor) -> bool:  # noqa: N803
     )
 
 
-class _Way(NamedTuple):
-    """How the product of a layer is computed, and the two of its gradient g (M, B, outputs)."""
-
-    forward: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # x, W, b
-    of_x: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # g, W
-    of_W: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # x, g  # noqa: N815
-
-
 class _By(torch.autograd.Function):
     """x W + b by a way of one's own."""
 
     @staticmethod
-    def forward(ctx: Any, way: _Way, x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803
+    def forward(ctx: Any, way: Way, x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803
         ctx.way = way
         ctx.save_for_backward(x, W)
         return way.forward(x, W, b)
@@ -117,11 +125,6 @@ class _By(torch.autograd.Function):
         return None, way.of_x(g, W) if of_x else None, way.of_W(x, g) if of_W else None, g.sum(1) if of_b else None
 
 
-def _by(way: _Way, x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803
-    o: torch.Tensor = _By.apply(way, x, W, b)
-    return o
-
-
 def _permitted_product(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803
     return multiply(x, W).add_(b.unsqueeze(1))
 
@@ -130,12 +133,23 @@ def _transposed_product(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> to
     return torch.baddbmm(b.unsqueeze(2), W.mT, x.mT).mT
 
 
-_PERMITTED: Final = _Way(
+_PERMITTED: Final = Way(
     forward=_permitted_product,
     of_x=lambda g, W: multiply(g, W.mT),  # noqa: N803
     of_W=lambda x, g: multiply(g.mT, x).mT if g.shape[2] < VECTOR else multiply(x.mT, g),
 )
-_TRANSPOSED: Final = _Way(
+#: The sequential case: one plain product costs half of a batched one.
+_ALONE: Final = Way(
+    forward=lambda x, W, b: torch.addmm(b.squeeze(0), x.squeeze(0), W.squeeze(0)).unsqueeze(0),  # noqa: N803
+    of_x=lambda g, W: torch.mm(g.squeeze(0), W.squeeze(0).T).unsqueeze(0),  # noqa: N803
+    of_W=lambda x, g: torch.mm(x.squeeze(0).T, g.squeeze(0)).unsqueeze(0),
+)
+_BATCHED: Final = Way(
+    forward=lambda x, W, b: torch.baddbmm(b.unsqueeze(1), x, W),  # noqa: N803
+    of_x=lambda g, W: torch.bmm(g, W.mT),  # noqa: N803
+    of_W=lambda x, g: torch.bmm(x.mT, g),
+)
+_TRANSPOSED: Final = Way(
     forward=_transposed_product,
     of_x=lambda g, W: torch.bmm(g, W.mT),  # noqa: N803
     of_W=lambda x, g: torch.bmm(g.mT, x).mT,

@@ -14,7 +14,9 @@ from d2lbench.catalogue.models import model_of
 from d2lbench.catalogue.shapes import widest
 from d2lbench.engine.batches import HELD_OUT, SPLITS, Feed, Uniforms
 from d2lbench.engine.borrowed import Borrowed, unstacked
+from d2lbench.engine.derived import derived
 from d2lbench.engine.doubt import doubt_auroc
+from d2lbench.engine.evaluation import Evaluation
 from d2lbench.engine.fits import Fit
 from d2lbench.engine.journal import Journal
 from d2lbench.engine.module import packed_row
@@ -23,7 +25,6 @@ from d2lbench.engine.parameters import DTYPES, Parameters, initial
 from d2lbench.engine.plan import WEIGHTS, Stack, regularization_of
 from d2lbench.engine.probes import (
     PROBED,
-    Evaluation,
     Oscillation,
     change_probes,
     constant_predictor,
@@ -91,6 +92,8 @@ class Training:
         self.penalties = Penalties(self.cells, self.parameters)
         self.masks = self._masks(device) if "dropout" in regularization_of(config) else None
         self.loss: Loss = load().get("loss", config.loss.name).factory(**dict(config.loss.options))
+        #: Set to None, autograd finds the gradients.
+        self.derived = derived(model, self.loss)
         self.sizes = torch.tensor(self.feed.batch_sizes(), dtype=torch.float64, device=device)  # (T,)
         self.rates = Rates(self.cells, len(self.sizes))
         self.evaluation = Evaluation(self.program, self.feed, self.loss, widest(model, self.feed.shape))
@@ -182,6 +185,8 @@ class Training:
 
     def loss_and_gradients(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         """Return every row's loss (M,) and its gradients by leaf, in training mode."""
+        if self.derived is not None:
+            return self.derived(self.parameters, self.masks, x, y)
         sparse = self.borrowed is not None and self.borrowed.sparse
         o = self.program(Pass(self.parameters, self.masks, batch_statistics=True, track=True, sparse=sparse), x)
         loss = self.loss.per_example(o, y).mean(1)  # (M,)

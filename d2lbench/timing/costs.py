@@ -81,6 +81,7 @@ def measure_cost(
     """
     end = now() + seconds
     training = Training(Stack((cell,)), device)
+    training.derived = None  # passes and step are to be of one kind: autograd's, as a reader's own network takes them
     training.begin(1)
     x, y = next(training.feed.batches(1))  # (1, B, *shape), (1, B)
     clock = clock or _clock(device)

@@ -1,0 +1,90 @@
+"""Evaluation: losses and hits of whole splits, looked at where their examples lie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from d2lbench.engine.batches import SPLITS, Feed
+from d2lbench.engine.stacked import Pass, Stacked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from d2lbench.catalogue.losses import Loss
+    from d2lbench.engine.parameters import Parameters
+
+#: Numbers of one activation that an evaluation holds at once, a megabyte of single precision: products of large models
+#: run at full speed, and activations of wide stacks stay in the cache; four times as many take a fifth longer.
+_CHUNK: Final = 2**18
+
+
+class Evaluation:
+    """Losses and hits of every example of every split, in evaluation mode and without penalty."""
+
+    def __init__(self, program: Stacked, feed: Feed, loss: Loss, widest: int) -> None:
+        self._program, self._feed, self._loss, self._widest = program, feed, loss, widest
+        self._per_example = loss.evaluated or loss.per_example
+        self._looks: dict[tuple[str, ...], _Look] = {}
+        self.hits: dict[str, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def __call__(self, parameters: Parameters, splits: Sequence[str] = SPLITS) -> dict[str, torch.Tensor]:
+        """Return ``train_loss``, ``train_accuracy`` and so on; keeps each split's hits (M, n) for :meth:`packed`.
+
+        Vectors (M,) in float64. Where numbers are predicted there are no accuracies and no hits.
+        """
+        look = self._looks.setdefault(tuple(splits), _Look(self._feed, splits))
+        losses, hits = [], []
+        for x, y in look.chunks(max(16, _CHUNK // (len(parameters.block) * self._widest))):
+            o = self._program(Pass(parameters), x)  # (M, B, K)
+            losses.append(self._per_example(o, y))
+            if self._feed.classes:
+                hits.append(self._loss.predict(o) == y)
+        self.hits = look.by_split(hits) if hits else {}
+        means = {f"{name}_loss": each.double().mean(1) for name, each in look.by_split(losses).items()}
+        return means | {f"{name}_accuracy": each.double().mean(1) for name, each in self.hits.items()}
+
+    def packed(self, split: str) -> list[tuple[bytes, int]]:
+        """Return for every row the last call's hits of a split as packed bits, and their number."""
+        hits = self.hits[split].cpu().numpy()
+        return [(np.packbits(row).tobytes(), len(row)) for row in hits]
+
+
+class _Look:
+    """The examples of some splits, and where each split's are among them.
+
+    Where they fill one range of the pool, as all splits together mostly do, they are looked at in the pool's order:
+    nothing is gathered, and streams that share the pool share the inputs.
+    """
+
+    def __init__(self, feed: Feed, splits: Sequence[str]) -> None:
+        self._feed = feed
+        self._sizes = {name: feed.rows[name].shape[1] for name in splits if feed.rows[name].shape[1]}
+        self._rows = torch.cat([feed.rows[name] for name in splits], dim=1)  # (S, n)
+        self._count = self._rows.shape[1]
+        first = self._rows.amin(1)  # (S,)
+        places = self._rows - first[:, None]
+        in_order = torch.arange(self._count, device=places.device).expand_as(places)
+        apart = set(first.diff().tolist()) or {0}
+        #: Whether every stream's rows, which are distinct, fill one range, and the streams' ranges lie evenly.
+        self._fill = len(apart) <= 1 and bool((places < self._count).all())
+        self._first, self._apart = int(first[0]), min(apart)
+        self._places = None if torch.equal(places, in_order) else feed.streams.spread(places)  # (M, n)
+
+    def chunks(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Iterate over inputs (M, B, *shape) and labels (M, B) of so many examples at most."""
+        if not self._fill:
+            yield from map(self._feed.gather, torch.split(self._rows, size, dim=1))
+            return
+        for begin in range(0, self._count, size):
+            yield self._feed.ranges(self._first + begin, self._apart, min(size, self._count - begin))
+
+    def by_split(self, chunks: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Part what was found, (M, B) by chunk, by the splits that have examples: (M, n) in each split's own order."""
+        found = torch.cat(list(chunks), 1)
+        if self._fill and self._places is not None:
+            found = found.gather(1, self._places)
+        return dict(zip(self._sizes, torch.split(found, list(self._sizes.values()), dim=1), strict=True))
