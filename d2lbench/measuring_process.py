@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from d2lbench.errors import TimingError
 from d2lbench.interrupts import deaf
-from d2lbench.workers import THREADS, prepare
+from d2lbench.worker_process import THREADS, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable

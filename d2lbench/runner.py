@@ -20,7 +20,8 @@ from d2lbench.planning import Work, halves, plan_works
 from d2lbench.progress import Progress
 from d2lbench.spec import Measurement, canonical_json
 from d2lbench.store import FINISHED, Run, Store, this_owner
-from d2lbench.workers import Finished, Keeping, Pool
+from d2lbench.worker_process import Finished, Keeping
+from d2lbench.workers import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def key_integer(*key: int | str) -> int:
     """Return a whole number below 2**63 that depends on every part of the key and on nothing else."""
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in key)
+    text = "\x1f".join([f"{type(part).__name__}:{part}" for part in key])  # a list: a small model begins many epochs
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 

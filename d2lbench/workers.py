@@ -1,44 +1,32 @@
-"""Worker processes: single-threaded, of joblib's loky pool; one dying or failing never takes the run along."""
+"""The pool of worker processes, joblib's loky: one dying or failing never takes the run along."""
 
 from __future__ import annotations
 
 import functools
-import gc
 import multiprocessing
 import os
 import signal
 import tempfile
 import threading
 import time
-import traceback
 import warnings
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from d2lbench.errors import DataError
 from d2lbench.interrupts import deaf
+from d2lbench.worker_process import MEMORY, STOP, THREADS, Finished, Keeping, begun_file, prepare, reason_of, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from d2lbench.engine.checkpoint import Checkpoint
-    from d2lbench.engine.outcome import Outcome
     from d2lbench.engine.plan import Stack
 
-#: How often a worker shows that it is alive, in seconds.
-PULSE_SECONDS = 1.0
 #: A worker that has shown no sign of life for this long, in seconds, is ended; a swapping machine stays below it.
 HUNG_SECONDS = 120.0
-#: The file in the workers' folder that says that the run is being interrupted.
-STOP = "stop"
-#: What makes a process single-threaded, set before it starts.
-THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-#: How torch's allocators say that memory ran out where they raise no error of its own.
-_MEMORY_WORDS = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 
 
 @functools.cache
@@ -56,97 +44,6 @@ def _hush_a_pool_that_ends() -> None:
             told(args)
 
     threading.excepthook = hook
-
-
-@dataclass(frozen=True)
-class Keeping:
-    """Where a stack's checkpoint lies and how often it is written at most, in seconds."""
-
-    path: Path
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Finished:
-    """What became of a stack: outcomes, or why there are none."""
-
-    stack: Stack
-    outcomes: tuple[Outcome, ...] = ()
-    end: Literal["trained", "memory", "data", "failed", "died", "stopped"] = "trained"
-    reason: str = ""
-    continued: bool = False  # from a checkpoint
-    notes: tuple[str, ...] = ()  # what went wrong with the checkpoint
-
-
-def prepare(driver: int, folder: Path, plugins: tuple[Path, ...]) -> None:
-    """Make a fresh process a worker: it ends with its driver, uses one thread, and knows the plugins."""
-    pulse = folder / str(os.getpid())
-    pulse.touch()
-    threading.Thread(target=_show_life, args=(driver, pulse), daemon=True).start()
-
-    from d2lbench import catalogue
-    from d2lbench import plugins as loading
-    from d2lbench.engine.train import prepare_process
-
-    catalogue.load()
-    loading.load(plugins)
-    prepare_process(threads=1)
-    gc.freeze()  # what was imported stays: loky collects garbage between stacks, 0.1 s each time if it walks it all
-
-
-def _show_life(driver: int, pulse: Path) -> None:
-    """Touch a file as long as this process runs and its driver lives; end with it."""
-    while os.getppid() == driver:
-        try:
-            os.utime(pulse)
-        except OSError:  # the driver has put the folder away: it is stopping
-            break
-        time.sleep(PULSE_SECONDS)
-    os._exit(1)
-
-
-def _work(stack: Stack, device: str, folder: Path, keeping: Keeping | None) -> Finished:
-    from d2lbench.engine.checkpoint import Checkpoint, identity
-
-    stop = folder / STOP
-    if stop.exists():
-        return Finished(stack, end="stopped")
-    _begun(folder, stack).touch()
-    if keeping is None:
-        return _trained(stack, device)
-    kept = Checkpoint(keeping.path, identity(stack, device), keeping.seconds, stop)
-    return replace(_trained(stack, device, kept), continued=kept.continued, notes=tuple(kept.notes))
-
-
-def _trained(stack: Stack, device: str, kept: Checkpoint | None = None) -> Finished:
-    import torch
-
-    from d2lbench.engine.checkpoint import CutOffError
-    from d2lbench.engine.train import train
-
-    try:
-        return Finished(stack, tuple(train(stack, device=device, checkpoint=kept)))
-    except CutOffError:
-        return Finished(stack, end="stopped")
-    except DataError as error:
-        return Finished(stack, end="data", reason=str(error))
-    except (MemoryError, torch.OutOfMemoryError):
-        return Finished(stack, end="memory", reason="out of memory")
-    except Exception as error:  # noqa: BLE001  (any failure of one stack is a row with its reason)
-        if isinstance(error, RuntimeError) and any(words in str(error) for words in _MEMORY_WORDS):
-            return Finished(stack, end="memory", reason="out of memory")
-        return Finished(stack, end="failed", reason=_told(error))
-
-
-def _begun(folder: Path, stack: Stack) -> Path:
-    """Return the file that says that a worker has begun a stack."""
-    return folder / f"begun-{stack.key}"
-
-
-def _told(error: BaseException) -> str:
-    place = traceback.extract_tb(error.__traceback__)
-    where = f" ({place[-1].name}, line {place[-1].lineno})" if place else ""
-    return f"{type(error).__name__}: {error}{where}"
 
 
 @dataclass
@@ -201,7 +98,7 @@ class Pool:
             elif isinstance(error, BrokenProcessPool):
                 lost.append(stack)
             else:
-                yield Finished(stack, end="failed", reason=_told(error))
+                yield Finished(stack, end="failed", reason=reason_of(error))
         if lost:
             yield from self._retry(lost)
         else:
@@ -213,7 +110,7 @@ class Pool:
         lost += self._pending.values()
         self._pending.clear()
         folder = Path(self._folder.name) if self._folder else Path()
-        begun = {stack.key for stack in lost if _begun(folder, stack).exists()}
+        begun = {stack.key for stack in lost if begun_file(folder, stack).exists()}
         self._end()
         for stack in lost:
             if stack.key not in begun:
@@ -241,7 +138,7 @@ class Pool:
         keeping = self.keeping(stack) if self.keeping else None
         try:
             with deaf():
-                future: Future[Finished] = self._executor.submit(_work, stack, self.device, folder, keeping)
+                future: Future[Finished] = self._executor.submit(work, stack, self.device, folder, keeping)
         except BrokenProcessPool as error:  # a worker died while idle
             future = Future()
             future.set_exception(error)
@@ -296,5 +193,7 @@ class Pool:
         folder = Path(self._folder.name)
         about = (os.getpid(), folder, tuple(Path(path).resolve() for path in self.plugins))
         _hush_a_pool_that_ends()
-        self._executor = ProcessPoolExecutor(max_workers=self.jobs, initializer=prepare, initargs=about, env=THREADS)
+        self._executor = ProcessPoolExecutor(
+            max_workers=self.jobs, initializer=prepare, initargs=about, env=THREADS | MEMORY
+        )
         return folder

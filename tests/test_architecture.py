@@ -26,6 +26,7 @@ LAYERS = (
         "calibrating",
         "runner",
         "workers",
+        "worker_process",
         "machines",
         "rounds",
         "round_process",

@@ -24,7 +24,8 @@ from d2lbench.planning import Work, plan_works
 from d2lbench.runner import checkpoint_seconds
 from d2lbench.spec import Cell, canonical_json
 from d2lbench.store import Run, Store
-from d2lbench.workers import Keeping, Pool
+from d2lbench.worker_process import Keeping
+from d2lbench.workers import Pool
 
 if TYPE_CHECKING:
     from d2lbench.engine.calibration import Calibration

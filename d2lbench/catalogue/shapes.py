@@ -105,5 +105,5 @@ def multiplications(model: Model, shape: Shape) -> int:
 
 
 def widest(model: Model, shape: Shape) -> int:
-    """Return the largest number of values of one example that any layer puts out."""
-    return max(math.prod(behind) for _, _, behind in steps(model, shape))
+    """Return the largest number of values of one example that any layer computes: to flatten is to compute none."""
+    return max(math.prod(behind) for layer, _, behind in steps(model, shape) if not isinstance(layer, Flatten))

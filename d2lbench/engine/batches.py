@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from d2lbench.catalogue.datasets import Splits
     from d2lbench.spec import Cell
 
-#: So many numbers of a pool (4 MB in single precision) are converted once; larger ones stay as they are stored.
-FEW: Final = 2**20
+#: So many numbers (2 MB in single precision) of a pool are converted once, and of an epoch's batches gathered at once.
+FEW: Final = 2**19
 SPLITS = ("train", "validation", "test")
 HELD_OUT = SPLITS[1:]
 
@@ -33,9 +33,13 @@ class Streams:
     def __init__(self, cells: Sequence[Cell], device: str) -> None:
         keys: list[tuple[int, int]] = [(cell.seed, _replica(cell)) for cell in cells]
         self.keys = tuple(dict.fromkeys(keys))
-        self._row, self._width = None, len(keys)
+        self._row, self.width = None, len(keys)
         if len(self.keys) < len(keys):
             self._row = torch.tensor([self.keys.index(key) for key in keys], device=device)
+        #: How many neighbouring rows follow each stream; 0 where not as many follow each.
+        self.each = len(keys) // len(self.keys)
+        if keys != [key for key in self.keys for _ in range(self.each)]:
+            self.each = 0
 
     def spread(self, shared: torch.Tensor) -> torch.Tensor:
         """Hand every row its stream's part, or what all streams share: (S, …) or (1, …) → (M, …), to be read only.
@@ -43,7 +47,7 @@ class Streams:
         Rows of one stream may share its memory.
         """
         if len(shared) == 1:
-            return shared.expand(self._width, *shared.shape[1:])
+            return shared.expand(self.width, *shared.shape[1:])
         return shared if self._row is None else shared.index_select(0, self._row)
 
 
@@ -53,11 +57,13 @@ def _replica(cell: Cell) -> int:
 
 
 class Feed:
-    """Batches and splits of the data, as inputs (M, B, *shape) and labels or targets (M, B)."""
+    """Batches and splits of the data, as inputs (M, B, *shape), or (S, B, *shape) where shared, and labels (M, B)."""
 
-    def __init__(self, cells: Sequence[Cell], dtype: torch.dtype, device: str) -> None:
+    def __init__(self, cells: Sequence[Cell], dtype: torch.dtype, device: str, *, takes_shared: bool = False) -> None:
         config: Any = cells[0].config
         self.streams = Streams(cells, device)
+        #: Whether inputs come once a stream, (S, B, *shape): as many neighbouring rows share each, and the model knows.
+        self.shares = takes_shared and self.streams.each > 1
         self.batch_size: int = config.batch_size
         factory = load().get("dataset", config.dataset.name).factory
         seeds = {seed for seed, _ in self.streams.keys}
@@ -111,6 +117,11 @@ class Feed:
             for seed, replica in self.streams.keys
         ]
         shuffled = self.rows["train"].gather(1, torch.stack(orders).to(self.device))  # (S, n)
+        copies = len(self.streams.keys) if self.shares else self.streams.width
+        if copies * self.train_size * self._x.shape[1] <= FEW:  # gathered at once: batches are views
+            x, y = self.gather(shuffled)
+            yield from zip(torch.split(x, self.batch_size, 1), torch.split(y, self.batch_size, 1), strict=True)
+            return
         for rows in torch.split(shuffled, self.batch_size, dim=1):
             yield self.gather(rows)
 
@@ -128,7 +139,7 @@ class Feed:
         streams, features = len(self.streams.keys) if apart else 1, self._x.shape[1]
         x = self._x.as_strided((streams, count, features), (apart * features, features, 1), first * features)
         y = self._y.as_strided((streams, count), (apart, 1), first)
-        return self.streams.spread(self._inputs(x)), self.streams.spread(y)
+        return self._spread(self._inputs(x), y)
 
     def _inputs(self, stored: torch.Tensor) -> torch.Tensor:
         """Turn what the pool holds, (S, B, features), into inputs (S, B, *shape)."""
@@ -137,10 +148,19 @@ class Feed:
 
     def gather(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs and labels of rows (S, B) of the pool, spread to (M, B, …)."""
-        if self._ready and len(rows) > 1:
+        if self._ready and len(rows) > 1 and not self.shares:
             return self.examples(self.streams.spread(rows))  # one copy, where there is nothing to convert
-        x, y = self.examples(rows)
-        return self.streams.spread(x), self.streams.spread(y)
+        return self._spread(*self.examples(rows))
+
+    def copied(self, streams: int, *, gathered: bool) -> int:
+        """Return how many numbers of inputs :meth:`ranges` or :meth:`gather` copies for an example of each stream."""
+        features = self._x.shape[1]
+        if not self.shares and 1 < streams < self.streams.width:
+            return self.streams.width * features
+        return 0 if self._ready and not gathered else streams * features
+
+    def _spread(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x if self.shares else self.streams.spread(x), self.streams.spread(y)
 
     def labels(self, split: str) -> torch.Tensor:
         """Return a split's labels or targets, (S, n)."""

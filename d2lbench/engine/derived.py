@@ -63,7 +63,19 @@ class Derived:
         self, parameters: Parameters, masks: Masks | None, x: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         """Return every row's loss of a batch in training mode, (M,), and its gradients by leaf."""
-        h, back = x, list[_Back]()
+        back: list[_Back] = []
+        losses, g = self.derivative(self._through(parameters, masks, x, back), y)
+        gradients: dict[str, torch.Tensor] = {}
+        for layer_back in reversed(back):
+            g = layer_back(g, gradients)
+        return losses.mean(1), tuple(gradients[path] for path in parameters.leaves)
+
+    @torch.inference_mode()
+    def outputs(self, parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
+        """Return the raw outputs (M, B, K) in evaluation mode."""
+        return self._through(parameters, None, x, [])
+
+    def _through(self, parameters: Parameters, masks: Masks | None, h: torch.Tensor, back: list[_Back]) -> torch.Tensor:
         for layer in self.model:
             if isinstance(layer, Flatten):
                 h = h.flatten(2)
@@ -73,11 +85,7 @@ class Derived:
                 h = _activation(self.slopes[layer.name], h, back)
             elif isinstance(layer, Dropout) and masks is not None:
                 h = _scaled(masks(layer, h.shape[1]), h, back)
-        losses, g = self.derivative(h, y)
-        gradients: dict[str, torch.Tensor] = {}
-        for layer_back in reversed(back):
-            g = layer_back(g, gradients)
-        return losses.mean(1), tuple(gradients[path] for path in parameters.leaves)
+        return h
 
 
 def _affine(path: str, parameters: Parameters, h: torch.Tensor, back: list[_Back]) -> torch.Tensor:

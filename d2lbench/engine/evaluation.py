@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import torch
 
 from d2lbench.engine.batches import SPLITS, Feed
-from d2lbench.engine.stacked import Pass, Stacked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from d2lbench.catalogue.losses import Loss
     from d2lbench.engine.parameters import Parameters
 
-#: Numbers of one activation that an evaluation holds at once, a megabyte of single precision: products of large models
-#: run at full speed, and activations of wide stacks stay in the cache; four times as many take a fifth longer.
-_CHUNK: Final = 2**18
+    #: Maps inputs to raw outputs, (M, B, …) → (M, B, K), in evaluation mode.
+    Outputs: TypeAlias = Callable[[Parameters, torch.Tensor], torch.Tensor]
+
+#: Numbers of one activation that an evaluation holds at once, two megabytes of single precision: half of them take a
+#: tenth longer, for more calls, and four times as many twice as long, as they leave the cache.
+_CHUNK: Final = 2**19
 
 
 class Evaluation:
     """Losses and hits of every example of every split, in evaluation mode and without penalty."""
 
-    def __init__(self, program: Stacked, feed: Feed, loss: Loss, widest: int) -> None:
-        self._program, self._feed, self._loss, self._widest = program, feed, loss, widest
+    def __init__(self, outputs: Outputs, feed: Feed, loss: Loss, widest: int) -> None:
+        self._outputs, self._feed, self._loss, self._widest = outputs, feed, loss, widest
         self._per_example = loss.evaluated or loss.per_example
         self._looks: dict[tuple[str, ...], _Look] = {}
         self.hits: dict[str, torch.Tensor] = {}
@@ -36,13 +38,14 @@ class Evaluation:
 
         Vectors (M,) in float64. Where numbers are predicted there are no accuracies and no hits.
         """
-        look = self._looks.setdefault(tuple(splits), _Look(self._feed, splits))
+        look = self._looks.get(tuple(splits)) or self._looks.setdefault(tuple(splits), _Look(self._feed, splits))
+        numbers = max(len(parameters.block) * self._widest, look.copied)  # of an example, at once
         losses, hits = [], []
-        for x, y in look.chunks(max(16, _CHUNK // (len(parameters.block) * self._widest))):
-            o = self._program(Pass(parameters), x)  # (M, B, K)
+        for x, y in look.chunks(max(16, _CHUNK // numbers)):
+            o = self._outputs(parameters, x)  # (M, B, K)
             losses.append(self._per_example(o, y))
             if self._feed.classes:
-                hits.append(self._loss.predict(o) == y)
+                hits.append(self._loss.hits(o, y))
         self.hits = look.by_split(hits) if hits else {}
         means = {f"{name}_loss": each.double().mean(1) for name, each in look.by_split(losses).items()}
         return means | {f"{name}_accuracy": each.double().mean(1) for name, each in self.hits.items()}
@@ -73,6 +76,8 @@ class _Look:
         self._fill = len(apart) <= 1 and bool((places < self._count).all())
         self._first, self._apart = int(first[0]), min(apart)
         self._places = None if torch.equal(places, in_order) else feed.streams.spread(places)  # (M, n)
+        #: How many numbers of inputs are copied for an example of each stream.
+        self.copied = feed.copied(1 if self._fill and not self._apart else len(first), gathered=not self._fill)
 
     def chunks(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Iterate over inputs (M, B, *shape) and labels (M, B) of so many examples at most."""

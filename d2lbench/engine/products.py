@@ -43,9 +43,13 @@ class Way(NamedTuple):
 
 
 def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803  (the paper's symbol)
-    """Return x W + b: (M, B, inputs), (M, inputs, outputs), (M, outputs) → (M, B, outputs), for autograd to follow."""
+    """Return x W + b: (M, B, inputs), (M, inputs, outputs), (M, outputs) → (M, B, outputs), for autograd to follow.
+
+    Of one output, x may be (S, B, inputs): every M/S neighbouring cells share their inputs, and their weights are one
+    matrix.
+    """
     way = way_of(x, W)
-    if way is _PERMITTED or (way is _TRANSPOSED and x.requires_grad):
+    if torch.is_grad_enabled() and (way is _PERMITTED or (way is _TRANSPOSED and x.requires_grad)):
         # autograd's own gradient by x of the transposed product would come out in columns: the layer before would pay
         o: torch.Tensor = _By.apply(way, x, W, b)
         return o
@@ -54,6 +58,8 @@ def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  
 
 def way_of(x: torch.Tensor, W: torch.Tensor) -> Way:  # noqa: N803
     """Return the fastest way to compute a layer's products."""
+    if len(x) < len(W):
+        return _SHARED
     if is_large(x, W):
         return _PERMITTED
     if len(W) == 1:
@@ -125,7 +131,23 @@ class _By(torch.autograd.Function):
         return None, way.of_x(g, W) if of_x else None, way.of_W(x, g) if of_W else None, g.sum(1) if of_b else None
 
 
+def _grouped(rows: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Put cells that share their inputs side by side: (M, 1, n) → (S, M/S, n)."""
+    return rows.view(len(x), -1, rows.shape[2])
+
+
+def _shared_product(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803
+    o = torch.baddbmm(_grouped(b.unsqueeze(2), x), _grouped(W.mT, x), x.mT)  # (S, M/S, B)
+    return o.view(len(W), -1, 1)
+
+
+def _of_data(*_: torch.Tensor) -> torch.Tensor:
+    raise AssertionError  # what cells share are examples: nothing before them learns
+
+
 def _permitted_product(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803
+    if W.shape[2] < VECTOR:  # turned like the narrow products of the BLAS: what follows runs along the examples
+        return multiply(W.mT, x.mT).add_(b.unsqueeze(2)).mT
     return multiply(x, W).add_(b.unsqueeze(1))
 
 
@@ -153,4 +175,9 @@ _TRANSPOSED: Final = Way(
     forward=_transposed_product,
     of_x=lambda g, W: torch.bmm(g, W.mT),  # noqa: N803
     of_W=lambda x, g: torch.bmm(g.mT, x).mT,
+)
+_SHARED: Final = Way(
+    forward=_shared_product,
+    of_x=_of_data,
+    of_W=lambda x, g: torch.bmm(_grouped(g.mT, x), x).view(len(g), -1, 1),
 )

@@ -114,6 +114,15 @@ class Stacked:
         return torch.cat([self._through(body, h, run) for body in layer.bodies], dim=2)
 
 
+def takes_shared(model: Model) -> bool:
+    """Say whether a model's inputs may be (S, B, …), each of them of M/S neighbouring rows: where one output sees them.
+
+    Rows of one seed see the same examples; with one output, their weights are one matrix as they lie.
+    """
+    first = next((layer for layer in model if not isinstance(layer, Flatten)), None)
+    return isinstance(first, Linear) and first.outputs == 1 and not first.scratch
+
+
 def _linear(layer: Linear, h: torch.Tensor, run: Pass) -> torch.Tensor:
     W, b = run.leaves[f"{layer.path}.weight"], run.leaves[f"{layer.path}.bias"]  # noqa: N806  (the paper's symbol)
     return h @ W + b.unsqueeze(1) if layer.scratch else affine(h, W, b)

@@ -32,7 +32,7 @@ from d2lbench.engine.probes import (
     weight_probes,
 )
 from d2lbench.engine.schedules import Rates
-from d2lbench.engine.stacked import Pass, Stacked
+from d2lbench.engine.stacked import Pass, Stacked, takes_shared
 from d2lbench.engine.stopping import Stopping
 from d2lbench.engine.updates import FamilyRows, Penalties, evaluated_block, families
 from d2lbench.spec import Cell, Config, Measurement
@@ -84,7 +84,7 @@ class Training:
         config: Any = self.cells[0].config
         assert isinstance(config, Config)
         model, self.dtype = model_of(config), DTYPES[config.dtype]
-        self.feed = Feed(self.cells, self.dtype, device)
+        self.feed = Feed(self.cells, self.dtype, device, takes_shared=takes_shared(model))
         self.program = Stacked(model)
         self.parameters = initial(self.cells, model, self.dtype, device)
         self.gradients = torch.zeros_like(self.parameters.block)  # (M, N)
@@ -94,9 +94,10 @@ class Training:
         self.loss: Loss = load().get("loss", config.loss.name).factory(**dict(config.loss.options))
         #: Set to None, autograd finds the gradients.
         self.derived = derived(model, self.loss)
+        outputs = self.derived.outputs if self.derived else lambda parameters, x: self.program(Pass(parameters), x)
+        self.evaluation = Evaluation(outputs, self.feed, self.loss, widest(model, self.feed.shape))
         self.sizes = torch.tensor(self.feed.batch_sizes(), dtype=torch.float64, device=device)  # (T,)
         self.rates = Rates(self.cells, len(self.sizes))
-        self.evaluation = Evaluation(self.program, self.feed, self.loss, widest(model, self.feed.shape))
         self.fit = Fit(model, self.feed, config.loss.name)
         self.oscillation = Oscillation(self.parameters.block) if "step_oscillation" in self.series else None
         self.stopping = Stopping(self.cells, self.parameters)

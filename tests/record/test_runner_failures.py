@@ -19,7 +19,8 @@ from d2lbench.grid import load
 from d2lbench.runner import Runner
 from d2lbench.spec import Cell, Component, Measurement
 from d2lbench.store import Store
-from d2lbench.workers import Finished, Pool
+from d2lbench.worker_process import Finished
+from d2lbench.workers import Pool
 
 #: Eight items a seed and eight cells a stack, so a stack a seed. Seed 0 is well; seed 1 runs out of memory three times,
 #: seed 2 always; of seed 3 one item raises; of seed 5 the worker dies, of seed 6 it dies once.
