@@ -24,19 +24,33 @@ Vectors = dict[str, torch.Tensor]
 
 #: How many training examples the gradient and activation probes look at.
 PROBED = 512
+#: Numbers of one activation that these probes hold at once, a megabyte of single precision: their passes in double
+#: precision stay in the cache.
+_CHUNK = 2**18
 #: A weight counts as next to zero below this share of its layer's largest.
 SMALL = 0.01
 
 
 def network_probes(
-    program: Stacked, parameters: Parameters, per_example: PerExample, x: torch.Tensor, y: torch.Tensor
+    program: Stacked, parameters: Parameters, per_example: PerExample, x: torch.Tensor, y: torch.Tensor, widest: int
 ) -> Vectors:
     """Return the probes that need a pass through the network: gradient norms and activation variances.
 
-    ``x`` (M, n, *shape) and ``y`` (M, n) are the probed examples. Layers count from 1 at the input; norms and
-    variances accumulate in float64, as a norm of 1e-25 squares to nothing in float32. Batch norm uses the probed
-    examples' own statistics, as training would, and leaves the running ones alone.
+    ``x`` (M, n, *shape) and ``y`` (M, n) are the probed examples, ``widest`` is the largest number of values that a
+    layer computes of one. Layers count from 1 at the input; norms and variances accumulate in float64, as a norm of
+    1e-25 squares to nothing in float32. Batch norm uses the probed examples' own statistics, as training would, and
+    leaves the running ones alone.
     """
+    block = parameters.block
+    rows = max(1, _CHUNK // (y.shape[1] * widest)) if block.device.type == "cpu" else len(block)
+    cut = zip(*(torch.split(each, rows) for each in (block, x, y)), strict=True)
+    parts = [_network_probes(program, parameters.with_rows(own), per_example, *examples) for own, *examples in cut]
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _network_probes(
+    program: Stacked, parameters: Parameters, per_example: PerExample, x: torch.Tensor, y: torch.Tensor
+) -> Vectors:
     run = Pass(parameters, batch_statistics=True, hidden=[])
     loss = per_example(program(run, x), y).mean(1)  # (M,)
     gradients = torch.autograd.grad(loss.sum(), parameters.weights)

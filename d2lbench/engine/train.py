@@ -95,7 +95,8 @@ class Training:
         #: Set to None, autograd finds the gradients.
         self.derived = derived(model, self.loss)
         outputs = self.derived.outputs if self.derived else lambda parameters, x: self.program(Pass(parameters), x)
-        self.evaluation = Evaluation(outputs, self.feed, self.loss, widest(model, self.feed.shape))
+        self.widest = widest(model, self.feed.shape)
+        self.evaluation = Evaluation(outputs, self.feed, self.loss, self.widest)
         self.sizes = torch.tensor(self.feed.batch_sizes(), dtype=torch.float64, device=device)  # (T,)
         self.rates = Rates(self.cells, len(self.sizes))
         self.fit = Fit(model, self.feed, config.loss.name)
@@ -260,7 +261,8 @@ class Training:
                 self.evaluate(epoch, shown)  # some row went back to its best: that is what it ends with
         if epoch == 0 or self.journal.ends(epoch):
             x, y = self.feed.gather(self.feed.rows["train"][:, :PROBED])
-            self._note(epoch, network_probes(self.program, shown, self.loss.per_example, x, y))
+            x = self.feed.streams.spread(x) if self.feed.shares else x
+            self._note(epoch, network_probes(self.program, shown, self.loss.per_example, x, y, self.widest))
             self._note(epoch, weight_probes(shown))
         if epoch and self.journal.ends(epoch):
             self._note(epoch, change_probes(shown, self.cells))

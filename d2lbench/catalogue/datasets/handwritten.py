@@ -60,6 +60,18 @@ def _stratified(rows: Rows, y: Rows, size: int, draw: np.random.Generator) -> tu
     return draw.permutation(order[~taken]), draw.permutation(order[taken])
 
 
+@functools.lru_cache(maxsize=512)  # of every arm's stack: a seed's draw takes as long as three steps of a small model
+def _parts(seed: int) -> tuple[Rows, Rows, Rows]:
+    """Return a seed's rows that train, validate and test."""
+    import numpy as np
+
+    y = _pool().y.astype(np.int64, copy=False)
+    draw = np.random.default_rng(key_integer(seed, "split"))
+    rest, test = _stratified(np.arange(len(y)), y, 497, draw)
+    train, validation = _stratified(rest, y, 400, draw)
+    return train, validation, test
+
+
 def _fits(config: Config) -> None:
     refuse_misfits(config, 900)
 
@@ -85,11 +97,4 @@ def digits(seed: int, /, *, train_size: TrainSize | None = None, folds: Folds = 
     DataError
         Scikit-learn's copy is missing or is not the one that was published.
     """
-    import numpy as np
-
-    pool = _pool()
-    y = pool.y.astype(np.int64, copy=False)
-    draw = np.random.default_rng(key_integer(seed, "split"))
-    rest, test = _stratified(np.arange(len(y)), y, 497, draw)
-    train, validation = _stratified(rest, y, 400, draw)
-    return split(pool, (train, validation, test), seed, train_size=train_size, folds=folds, fold=fold)
+    return split(_pool(), _parts(seed), seed, train_size=train_size, folds=folds, fold=fold)
