@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -68,6 +68,12 @@ class Parameters:
     def weight_columns(self) -> int:
         """How many columns of the block are weights."""
         return sum(math.prod(parameter.shape) for parameter in parameters(self.model) if parameter.is_weight)
+
+    def turned(self) -> Parameters:
+        """Return the same numbers with copies of the linear weights that lie unit by unit: for many products."""
+        turned = {f"{layer.path}.weight" for layer in linears(self.model)}
+        leaves = {path: leaf.mT.contiguous().mT if path in turned else leaf for path, leaf in self.leaves.items()}
+        return replace(self, leaves=leaves)
 
     def with_rows(self, rows: torch.Tensor) -> Parameters:
         """Return the same network at another block (M, N), sharing the buffers."""

@@ -146,6 +146,9 @@ def _of_data(*_: torch.Tensor) -> torch.Tensor:
 
 
 def _permitted_product(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803
+    if len(x) > 1 and x.stride(0) == 0 and W.mT.is_contiguous():  # one batch for all: their units are one wide layer's
+        units, batch = W.mT.flatten(0, 1), x[0].T  # (M·outputs, inputs), (inputs, B)
+        return multiply(units[None], batch[None]).view(*W.mT.shape[:2], -1).add_(b.unsqueeze(2)).mT
     if W.shape[2] < VECTOR:  # turned like the narrow products of the BLAS: what follows runs along the examples
         return multiply(W.mT, x.mT).add_(b.unsqueeze(2)).mT
     return multiply(x, W).add_(b.unsqueeze(1))
