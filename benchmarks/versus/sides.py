@@ -103,11 +103,30 @@ def train_resident(task: Task, variant: str, data: Any) -> float:
     return curves[tasks_metric([task])][task.epochs]
 
 
-def plain_loop(text: str, size: int, ways: Sequence[str], jobs: int, units: Callable[[Task], float]) -> Sequential:
+def train_permitted(task: Task, variant: str, data: Any) -> float:
+    """Train one task on resident data by products that torch may round to bfloat16 where the processor can."""
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        return train_resident(task, variant, data)
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def plain_loop(
+    text: str,
+    size: int,
+    ways: Sequence[str],
+    jobs: int,
+    units: Callable[[Task], float],
+    train: Callable[[Task, Any, Any], float] = train_resident,
+) -> Sequential:
     """Return the best plain loop: of all ways of torch.optim given, on one thread and on all, the fastest."""
     variants = [f"{way} on {threads}" for way in ways for threads in sorted({1, jobs})]
     sample = spread(tasks_of(text), size)
-    return Sequential(load_resident, train_resident, sample, variants, "torch.optim and threads", units)
+    return Sequential(load_resident, train, sample, variants, "torch.optim and threads", units)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from d2lbench.spec import Cell
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 #: A wider stack must be this much faster a cell to be preferred: it takes more memory and is harder to share out.
 WORTH: Final = 0.97
 #: The rule of thumb, in seconds: what a step costs whatever is in it, for each layer and each row; what a row costs

@@ -74,8 +74,8 @@ class _Look:
         places = self._rows - first[:, None]
         in_order = torch.arange(self._count, device=places.device).expand_as(places)
         apart = set(first.diff().tolist()) or {0}
-        #: Whether every stream's rows, which are distinct, fill one range, and the streams' ranges lie evenly.
-        self._fill = len(apart) <= 1 and bool((places < self._count).all())
+        #: Whether every stream's rows fill one range, each once, and the streams' ranges lie evenly.
+        self._fill = len(apart) <= 1 and torch.equal(places.sort(1).values, in_order)
         self._first, self._apart = int(first[0]), min(apart)
         self._places = None if torch.equal(places, in_order) else feed.streams.spread(places)  # (M, n)
         #: How many numbers of inputs are copied for an example of each stream.

@@ -169,17 +169,17 @@ class Training:
         """Take one step for every batch; nothing is read back from the device before the epoch's end."""
         P = self.parameters.block  # (M, N)  # noqa: N806
         self.begin(epoch)
-        losses = torch.empty(len(self.sizes), len(P), dtype=self.dtype, device=P.device)  # (T, M)
-        health = torch.empty_like(losses)
+        losses: list[torch.Tensor] = []
+        health = P.new_empty(len(self.sizes), len(P))  # (T, M)
         tiny = torch.full_like(P[0], 1e-9)  # (N,)
         for t, (x, y) in enumerate(self.feed.batches(epoch)):  # (M, B, *shape), (M, B)
-            losses[t] = self.take(x, y, t)
+            losses.append(self.take(x, y, t))
             # Finite where every parameter is: the sum cannot overflow. A gradient that is not finite makes its
             # parameter so in the same step, as every optimizer multiplies it into the parameter.
             torch.mv(P, tiny, out=health[t])
             if self.oscillation is not None:
                 self.oscillation.step()
-        self.close(epoch, losses, health)
+        self.close(epoch, torch.stack(losses), health)
 
     def take(self, x: torch.Tensor, y: torch.Tensor, t: int) -> torch.Tensor:
         """Take step t of the epoch (from 0) and return the losses before it, (M,)."""

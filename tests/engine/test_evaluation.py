@@ -18,7 +18,13 @@ from d2lbench.engine.train import Training
 LINEAR = {"model": ("linear", {}), "loss": ("half-mse", {}), "dataset": ("high-dim-linear", {"validation": 7})}
 FOLDS = {"dataset": ("digits", {"train_size": 100, "folds": 4, "fold": 1})}
 WHOLE = {"dataset": ("digits", {})}
-TASKS = {"a part of a pool": {}, "a whole pool": WHOLE, "folds": FOLDS, "a pool for every seed": LINEAR}
+TASKS = {
+    "a part of a pool": {},
+    "a whole pool": WHOLE,
+    "folds": FOLDS,
+    "a pool for every seed": LINEAR,
+    "splits that are one": LINEAR | {"dataset": ("least-squares", {"copies": 2})},
+}
 
 
 def stack_of(make_cell, seeds, **options):
