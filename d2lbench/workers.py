@@ -1,4 +1,4 @@
-"""The pool of worker processes, joblib's loky: one dying or failing never takes the run along."""
+"""The pool of worker processes, of loky: one dying or failing never takes the run along."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ class Pool:
         self._seen.clear()
 
     def _start(self) -> Path:
-        from joblib.externals.loky import ProcessPoolExecutor
+        from loky import ProcessPoolExecutor
 
         # A worker whose memory has grown is replaced by a fresh one between two stacks; that is no news to a user.
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)

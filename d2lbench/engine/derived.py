@@ -73,9 +73,11 @@ class Derived:
     @torch.inference_mode()
     def outputs(self, parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
         """Return the raw outputs (M, B, K) in evaluation mode."""
-        return self._through(parameters, None, x, [])
+        return self._through(parameters, None, x, None)
 
-    def _through(self, parameters: Parameters, masks: Masks | None, h: torch.Tensor, back: list[_Back]) -> torch.Tensor:
+    def _through(
+        self, parameters: Parameters, masks: Masks | None, h: torch.Tensor, back: list[_Back] | None
+    ) -> torch.Tensor:
         for layer in self.model:
             if isinstance(layer, Flatten):
                 h = h.flatten(2)
@@ -88,7 +90,7 @@ class Derived:
         return h
 
 
-def _affine(path: str, parameters: Parameters, h: torch.Tensor, back: list[_Back]) -> torch.Tensor:
+def _affine(path: str, parameters: Parameters, h: torch.Tensor, back: list[_Back] | None) -> torch.Tensor:
     W, b = parameters.leaves[f"{path}.weight"], parameters.leaves[f"{path}.bias"]  # noqa: N806
     way, is_first = way_of(h, W), not back
 
@@ -96,17 +98,20 @@ def _affine(path: str, parameters: Parameters, h: torch.Tensor, back: list[_Back
         gradients[f"{path}.weight"], gradients[f"{path}.bias"] = way.of_W(h, g), g.sum(1)
         return g if is_first else way.of_x(g, W)
 
-    back.append(affine_back)
+    if back is not None:
+        back.append(affine_back)
     return way.forward(h, W, b)
 
 
-def _activation(slope: tuple[Any, Any], h: torch.Tensor, back: list[_Back]) -> torch.Tensor:
+def _activation(slope: tuple[Any, Any], h: torch.Tensor, back: list[_Back] | None) -> torch.Tensor:
     in_place, gradient = slope
     h = in_place(h)  # a linear layer's own output, which nothing else needs
-    back.append(lambda g, _: gradient(g, h))
+    if back is not None:
+        back.append(lambda g, _: gradient(g, h))
     return h
 
 
-def _scaled(factors: torch.Tensor, h: torch.Tensor, back: list[_Back]) -> torch.Tensor:
-    back.append(lambda g, _: g * factors)
+def _scaled(factors: torch.Tensor, h: torch.Tensor, back: list[_Back] | None) -> torch.Tensor:
+    if back is not None:
+        back.append(lambda g, _: g * factors)
     return h * factors

@@ -77,6 +77,8 @@ class _Look:
         #: Whether every stream's rows fill one range, each once, and the streams' ranges lie evenly.
         self._fill = len(apart) <= 1 and torch.equal(places.sort(1).values, in_order)
         self._first, self._apart = int(first[0]), min(apart)
+        if bool((places == places[:1]).all()):  # splits that no seed moves
+            places, in_order = places[:1], in_order[:1]
         self._places = None if torch.equal(places, in_order) else feed.streams.spread(places)  # (M, n)
         #: How many numbers of inputs are copied for an example of each stream.
         self.copied = feed.copied(1 if self._fill and not self._apart else len(first), gathered=not self._fill)

@@ -2,10 +2,10 @@
 
 The BLAS that torch takes for linear layers knows the vector units of one vendor only: on another's processor, with
 AVX-512, oneDNN reached 2.3 times its operations a second. torch hands products of single precision to oneDNN where they
-may be rounded to bfloat16, which a processor without units for such numbers never does: there the permission costs no
-bit. It is given for the length of a product, where a first one has shown that. Small products stay with the BLAS,
-whose call is shorter; where a stack has few outputs, it gets the transposed product, as its vectors run along the
-outputs and would be all but empty.
+may be rounded to bfloat16, and oneDNN rounds where the processor has matrix units for such numbers alone: elsewhere the
+permission costs no bit. It is given for the length of a product, where a first one has shown that. Small products stay
+with the BLAS, whose call is shorter; where a stack has few outputs, it gets the transposed product, as its vectors run
+along the outputs and would be all but empty.
 """
 
 from __future__ import annotations

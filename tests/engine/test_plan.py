@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from d2lbench.engine.calibration import Calibration
 from d2lbench.engine.plan import default_width, plan, structure
 from d2lbench.spec import Cell, Component, Measurement
 
@@ -61,6 +62,18 @@ def test_stacks_of_a_structure_differ_by_one_cell_at_most(count, width, sizes, m
     stacks = plan([make_cell(seed) for seed in range(count)], width=width)
     assert {len(stack) for stack in stacks} == sizes
     assert sum(len(stack) for stack in stacks) == count
+
+
+@pytest.mark.parametrize(
+    ("count", "processes", "sizes"),
+    [(120, 1, {40}), (120, 2, {30}), (120, 3, {40}), (130, 4, {32, 33}), (40, 2, {40}), (2, 4, {2})],
+)
+def test_several_stacks_are_as_many_for_every_process(count, processes, sizes, make_cell):
+    cells = [make_cell(seed, model=("mlp", {"hidden": (64,)})) for seed in range(count)]
+    assert default_width(cells[0].config) == 50
+    stacks = plan(cells, calibration=Calibration(processes))
+    assert len(stacks) == 1 or len(stacks) % processes == 0
+    assert {len(stack) for stack in stacks} == sizes
 
 
 def test_the_plan_does_not_depend_on_the_order_or_on_repeats(make_cell):

@@ -170,9 +170,9 @@ ROWS: tuple[Any, ...] = (
         ),
         "The digits by a whole training. Fashion-MNIST by a training of two epochs: its start and end with their"
         " probes, a look at the test split and one at all 70,000 images are timed, and put together for ten. By"
-        " arithmetic alone the test split is 9 % of training, and 19 % with all images at both ends, whatever the speed:"
-        " an image costs half of a training step's products to evaluate, and 110,000 or 230,000 are, beside 600,000 that"
-        " are trained on.",
+        " arithmetic alone the test split is 9 % of training, and 19 % with all images at both ends, whatever the"
+        " speed: an image costs half of a training step's products to evaluate, and 110,000 or 230,000 are, beside"
+        " 600,000 that are trained on.",
         3,
         share_of_evaluation,
         needs=("fashion-mnist",),
