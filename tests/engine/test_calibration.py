@@ -114,7 +114,8 @@ def test_the_plan_takes_the_calibrated_width_in_place_of_the_default(make_cell):
     cells = [make_cell(seed) for seed in range(24)]
     assert default_width(cells[0].config) > 8
     flat = Gauge({1: 1e-6, 2: 2e-6, 8: 4e-6, 16: 16e-6}, 0, 0, 0)  # best at 8
-    assert [len(stack) for stack in plan(cells, calibration=known_of(cells[0], flat))] == [8, 8, 8]
+    assert [len(stack) for stack in plan(cells, calibration=known_of(cells[0], flat, processes=1))] == [8, 8, 8]
+    assert [len(stack) for stack in plan(cells, calibration=known_of(cells[0], flat, processes=2))] == [6, 6, 6, 6]
 
 
 def test_a_long_stack_of_arithmetic_is_shared_out_among_the_processes(make_cell):
