@@ -35,11 +35,14 @@ LONG_ROW, LONG_COLUMN = 32, 32
 
 
 class Way(NamedTuple):
-    """How the product of a layer is computed, and the two of its gradient g (M, B, outputs)."""
+    """How the product of a layer is computed, and the two of its gradient g (M, B, outputs).
+
+    That by the weights is put where the caller wants it, (M, inputs, outputs), or comes as a new tensor.
+    """
 
     forward: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # x, W, b
     of_x: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # g, W
-    of_W: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # x, g  # noqa: N815
+    of_W: Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]  # x, g, into  # noqa: N815
 
 
 def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803  (the paper's symbol)
@@ -87,19 +90,20 @@ def has_exact_onednn() -> bool:
     return torch.equal(multiply(x, torch.eye(128).repeat(2, 1, 1)), x)
 
 
-def multiply(a: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-    """Return a c for every cell by oneDNN: (M, n, k), (M, k, p) → (M, n, p)."""
+def multiply(a: torch.Tensor, c: torch.Tensor, into: torch.Tensor | None = None) -> torch.Tensor:
+    """Return a c for every cell by oneDNN: (M, n, k), (M, k, p) → (M, n, p), in rows of ``into`` where that is given."""
     setting: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = setting.fp32_precision
     setting.fp32_precision = "bf16"
     try:
-        return _cell_by_cell(a, c) if max(a[0].numel(), c[0].numel()) >= WIDE else torch.bmm(a, c)
+        if max(a[0].numel(), c[0].numel()) >= WIDE:
+            return _cell_by_cell(a, c, a.new_empty(len(a), a.shape[1], c.shape[2]) if into is None else into)
+        return torch.bmm(a, c, out=into)
     finally:
         setting.fp32_precision = before
 
 
-def _cell_by_cell(a: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-    o = a.new_empty(len(a), a.shape[1], c.shape[2])
+def _cell_by_cell(a: torch.Tensor, c: torch.Tensor, o: torch.Tensor) -> torch.Tensor:
     for operands in zip(a, c, o, strict=True):
         torch.mm(operands[0], operands[1], out=operands[2])
     return o
@@ -128,7 +132,7 @@ class _By(torch.autograd.Function):
     @once_differentiable  # nothing here tells autograd of a second gradient: it is refused
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (x, W), way, (_, of_x, of_W, of_b) = ctx.saved_tensors, ctx.way, ctx.needs_input_grad  # noqa: N806
-        return None, way.of_x(g, W) if of_x else None, way.of_W(x, g) if of_W else None, g.sum(1) if of_b else None
+        return None, way.of_x(g, W) if of_x else None, way.of_W(x, g, None) if of_W else None, g.sum(1) if of_b else None
 
 
 def _grouped(rows: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -154,6 +158,19 @@ def _permitted_product(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> tor
     return multiply(x, W).add_(b.unsqueeze(1))
 
 
+def _put(product: torch.Tensor, into: torch.Tensor | None) -> torch.Tensor:
+    return product if into is None else into.copy_(product)
+
+
+def _permitted_of_W(x: torch.Tensor, g: torch.Tensor, into: torch.Tensor | None) -> torch.Tensor:  # noqa: N802
+    return _put(multiply(g.mT, x).mT, into) if g.shape[2] < VECTOR else multiply(x.mT, g, into)
+
+
+def _of_W_alone(x: torch.Tensor, g: torch.Tensor, into: torch.Tensor | None) -> torch.Tensor:  # noqa: N802
+    row = None if into is None else into.squeeze(0)
+    return torch.mm(x.squeeze(0).T, g.squeeze(0), out=row).unsqueeze(0)
+
+
 def _transposed_product(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803
     return torch.baddbmm(b.unsqueeze(2), W.mT, x.mT).mT
 
@@ -161,26 +178,26 @@ def _transposed_product(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> to
 _PERMITTED: Final = Way(
     forward=_permitted_product,
     of_x=lambda g, W: multiply(g, W.mT),  # noqa: N803
-    of_W=lambda x, g: multiply(g.mT, x).mT if g.shape[2] < VECTOR else multiply(x.mT, g),
+    of_W=_permitted_of_W,
 )
 #: The sequential case: one plain product costs half of a batched one.
 _ALONE: Final = Way(
     forward=lambda x, W, b: torch.addmm(b.squeeze(0), x.squeeze(0), W.squeeze(0)).unsqueeze(0),  # noqa: N803
     of_x=lambda g, W: torch.mm(g.squeeze(0), W.squeeze(0).T).unsqueeze(0),  # noqa: N803
-    of_W=lambda x, g: torch.mm(x.squeeze(0).T, g.squeeze(0)).unsqueeze(0),
+    of_W=_of_W_alone,
 )
 _BATCHED: Final = Way(
     forward=lambda x, W, b: torch.baddbmm(b.unsqueeze(1), x, W),  # noqa: N803
     of_x=lambda g, W: torch.bmm(g, W.mT),  # noqa: N803
-    of_W=lambda x, g: torch.bmm(x.mT, g),
+    of_W=lambda x, g, into: _put(torch.bmm(x.mT, g), into),
 )
 _TRANSPOSED: Final = Way(
     forward=_transposed_product,
     of_x=lambda g, W: torch.bmm(g, W.mT),  # noqa: N803
-    of_W=lambda x, g: torch.bmm(g.mT, x).mT,
+    of_W=lambda x, g, into: _put(torch.bmm(g.mT, x).mT, into),
 )
 _SHARED: Final = Way(
     forward=_shared_product,
     of_x=_of_data,
-    of_W=lambda x, g: torch.bmm(_grouped(g.mT, x), x).view(len(g), -1, 1),
+    of_W=lambda x, g, into: _put(torch.bmm(_grouped(g.mT, x), x).view(len(g), -1, 1), into),
 )

@@ -88,6 +88,7 @@ class Training:
         self.program = Stacked(model)
         self.parameters = initial(self.cells, model, self.dtype, device)
         self.gradients = torch.zeros_like(self.parameters.block)  # (M, N)
+        self._by_leaf = self.parameters.with_rows(self.gradients).leaves  # views of them
         self.families, self.borrowed = self._optimizers(config)
         self.penalties = Penalties(self.cells, self.parameters)
         self.masks = self._masks(device) if "dropout" in regularization_of(config) else None
@@ -185,10 +186,17 @@ class Training:
         """Take step t of the epoch (from 0) and return the losses before it, (M,)."""
         return self.borrowed_step(x, y, t) if self.borrowed else self.step(x, y, t)
 
-    def loss_and_gradients(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        """Return every row's loss (M,) and its gradients by leaf, in training mode."""
+    def differentiate(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return every row's loss (M,) in training mode and write its gradients to ``gradients``, (M, N)."""
         if self.derived is not None:
-            return self.derived(self.parameters, self.masks, x, y)
+            return self.derived(self.parameters, self.masks, x, y, self._by_leaf)
+        loss, gradients = self.by_autograd(x, y)
+        with torch.no_grad():
+            torch.cat([g.flatten(1) for g in gradients], dim=1, out=self.gradients)
+        return loss
+
+    def by_autograd(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """Return every row's loss (M,) in training mode and its gradients by leaf, which may be sparse."""
         sparse = self.borrowed is not None and self.borrowed.sparse
         o = self.program(Pass(self.parameters, self.masks, batch_statistics=True, track=True, sparse=sparse), x)
         loss = self.loss.per_example(o, y).mean(1)  # (M,)
@@ -198,9 +206,8 @@ class Training:
 
     def step(self, x: torch.Tensor, y: torch.Tensor, t: int) -> torch.Tensor:
         """Move every row by one batch and return the losses before, (M,)."""
-        loss, gradients = self.loss_and_gradients(x, y)
+        loss = self.differentiate(x, y)
         with torch.no_grad():
-            torch.cat([g.flatten(1) for g in gradients], dim=1, out=self.gradients)
             self.penalties.apply(self.gradients)
             for family in self.families:
                 family.update(self.gradients, t)
@@ -212,14 +219,13 @@ class Training:
         sparse = self.borrowed.sparse
 
         def compute() -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...]]:
-            loss, gradients = self.loss_and_gradients(x, y)
             if sparse:  # goes with no penalties
+                loss, gradients = self.by_autograd(x, y)
                 return loss, torch.zeros_like(loss), gradients
+            loss = self.differentiate(x, y)
             with torch.no_grad():
-                torch.cat([g.flatten(1) for g in gradients], dim=1, out=self.gradients)
                 self.penalties.apply(self.gradients)
-                changed = self.parameters.with_rows(self.gradients).leaves.values()
-                return loss, self.penalties.sizes(), tuple(g.detach().clone() for g in changed)
+                return loss, self.penalties.sizes(), tuple(g.detach().clone() for g in self._by_leaf.values())
 
         return self.borrowed.step(compute, t)
 

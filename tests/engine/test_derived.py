@@ -34,12 +34,12 @@ def both(cells):
             training.derived = None
         training.begin(1)
         batches = itertools.islice(training.feed.batches(1), 2)
-        found.append([training.loss_and_gradients(x, y) for x, y in batches])
+        found.append([(training.differentiate(x, y), training.gradients.clone()) for x, y in batches])
     return zip(*found, strict=True)
 
 
 def same(one, other):
-    return torch.equal(one[0], other[0]) and all(map(torch.equal, one[1], other[1]))
+    return all(map(torch.equal, one, other))
 
 
 @pytest.mark.parametrize("width", [1, 3, 40])
@@ -69,13 +69,13 @@ def test_a_cell_that_is_not_finite_is_derived_like_any_other_and_alone(make_cell
     training = Training(plan([make_cell(seed, model=model, dtype="float32") for seed in (0, 1, 2)])[0], "cpu")
     training.begin(1)
     x, y = next(training.feed.batches(1))
-    whole = training.loss_and_gradients(x, y)
+    whole = training.differentiate(x, y), training.gradients.clone()
     training.parameters.block[1, 5] = torch.nan
-    hurt = training.loss_and_gradients(x, y)
+    hurt = training.differentiate(x, y), training.gradients.clone()
     training.derived = None
-    by_autograd = training.loss_and_gradients(x, y)
+    by_autograd = training.differentiate(x, y), training.gradients.clone()
     assert not hurt[0][1].isfinite()
-    for before, after, there in zip(*(([each[0], *each[1]]) for each in (whole, hurt, by_autograd)), strict=True):
+    for before, after, there in zip(whole, hurt, by_autograd, strict=True):
         assert torch.equal(before[[0, 2]], after[[0, 2]])
         assert torch.equal(after.isfinite(), there.isfinite())
 
@@ -100,6 +100,6 @@ def test_what_is_not_derived_is_left_to_autograd(make_cell, options):
 def test_a_step_by_hand_leaves_no_graph_behind(make_cell):
     training = Training(plan([make_cell(0)])[0], "cpu")
     training.begin(1)
-    loss, gradients = training.loss_and_gradients(*next(training.feed.batches(1)))
+    loss = training.differentiate(*next(training.feed.batches(1)))
     assert not loss.requires_grad
-    assert not any(g.requires_grad for g in gradients)
+    assert not training.gradients.requires_grad
