@@ -97,14 +97,15 @@ def _largest_at(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return whether the first of the largest outputs (M, K, B) is the label's (M, B).
 
     A largest value is found in a tenth of the time of its place, which matters only where it stands in several places
-    or is not a number.
+    or is not a number. Differences from it show where it stands, in half the time that comparisons take.
     """
     import torch
 
     largest = outputs.amax(1, keepdim=True)
-    if int(torch.count_nonzero(outputs == largest)) != labels.numel() or not math.isfinite(float(largest.sum())):
+    below = outputs - largest
+    if int(torch.count_nonzero(below)) != below.numel() - labels.numel() or not math.isfinite(float(largest.sum())):
         return _argmax(outputs.mT) == labels
-    return (outputs.gather(1, labels.unsqueeze(1)) == largest).squeeze(1)
+    return below.gather(1, labels.unsqueeze(1)).squeeze(1).logical_not()
 
 
 def _frequencies(labels: torch.Tensor, classes: int) -> torch.Tensor:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 VECTOR: Final = 16
 #: The multiplications of a stack from which oneDNN's longer call, 12 µs, pays: of many outputs; of few, where the BLAS
 #: has the transposed product; and of few where it has not, with one cell.
-LARGE, LARGE_AND_NARROW, LARGE_AND_ALONE = 1_000_000, 2_000_000, 500_000
-#: Numbers in a matrix from which a call for each cell pays: one call for all copies weights out of the parameters'
-#: block, and a batch that cells share once for each.
+LARGE, LARGE_AND_NARROW, LARGE_AND_ALONE = 1_000_000, 2_500_000, 500_000
+#: Numbers in a matrix from which a call for each cell pays where the cells' matrices do not lie end to end: one call for
+#: all copies weights out of the parameters' block, and a batch that cells share once for each.
 WIDE: Final = 2**16
 #: Inputs, and examples where there are several outputs, from which the transposed product of a stack is faster: the
 #: product of 64 × 64 × 10 takes 1.3 µs a cell instead of 4.3, its gradient by the weights 1.2 instead of 4.5.
@@ -96,7 +96,7 @@ def multiply(a: torch.Tensor, c: torch.Tensor, into: torch.Tensor | None = None)
     before = setting.fp32_precision
     setting.fp32_precision = "bf16"
     try:
-        if max(a[0].numel(), c[0].numel()) >= WIDE:
+        if any(t[0].numel() >= WIDE and t.stride(0) != t[0].numel() for t in (a, c)):
             return _cell_by_cell(a, c, a.new_empty(len(a), a.shape[1], c.shape[2]) if into is None else into)
         return torch.bmm(a, c, out=into)
     finally:

@@ -112,6 +112,7 @@ OUTPUTS = {
     "numbers": lambda: torch.randn(3, 7, 40),
     "ties": lambda: torch.randint(0, 3, (3, 7, 40)).float(),
     "zeros": lambda: torch.zeros(3, 7, 40),
+    "denormal": lambda: torch.randn(3, 7, 40) * 1e-42,
     "infinite": lambda: torch.randn(3, 7, 40).masked_fill_(torch.rand(3, 7, 40) < 0.2, math.inf),
     "not-a-number": lambda: torch.randn(3, 7, 40).masked_fill_(torch.rand(3, 7, 40) < 0.1, math.nan),
     "ties-and-not-a-number": lambda: torch.randint(0, 2, (3, 7, 40)).float().index_fill_(0, torch.tensor(1), math.nan),
