@@ -26,8 +26,8 @@ VECTOR: Final = 16
 #: The multiplications of a stack from which oneDNN's longer call, 12 µs, pays: of many outputs; of few, where the BLAS
 #: has the transposed product; and of few where it has not, with one cell.
 LARGE, LARGE_AND_NARROW, LARGE_AND_ALONE = 1_000_000, 2_500_000, 500_000
-#: Numbers in a matrix from which a call for each cell pays where the cells' matrices do not lie end to end: one call for
-#: all copies weights out of the parameters' block, and a batch that cells share once for each.
+#: Numbers in a matrix from which a call for each cell pays where the cells' matrices do not lie end to end: one call
+#: for all copies weights out of the parameters' block, and a batch that cells share once for each.
 WIDE: Final = 2**16
 #: Inputs, and examples where there are several outputs, from which the transposed product of a stack is faster: the
 #: product of 64 × 64 × 10 takes 1.3 µs a cell instead of 4.3, its gradient by the weights 1.2 instead of 4.5.
@@ -91,7 +91,7 @@ def has_exact_onednn() -> bool:
 
 
 def multiply(a: torch.Tensor, c: torch.Tensor, into: torch.Tensor | None = None) -> torch.Tensor:
-    """Return a c for every cell by oneDNN: (M, n, k), (M, k, p) → (M, n, p), in rows of ``into`` where that is given."""
+    """Return a c for every cell by oneDNN: (M, n, k), (M, k, p) → (M, n, p), written to ``into`` if given."""
     setting: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = setting.fp32_precision
     setting.fp32_precision = "bf16"
@@ -132,7 +132,12 @@ class _By(torch.autograd.Function):
     @once_differentiable  # nothing here tells autograd of a second gradient: it is refused
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (x, W), way, (_, of_x, of_W, of_b) = ctx.saved_tensors, ctx.way, ctx.needs_input_grad  # noqa: N806
-        return None, way.of_x(g, W) if of_x else None, way.of_W(x, g, None) if of_W else None, g.sum(1) if of_b else None
+        return (
+            None,
+            way.of_x(g, W) if of_x else None,
+            way.of_W(x, g, None) if of_W else None,
+            g.sum(1) if of_b else None,
+        )
 
 
 def _grouped(rows: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
