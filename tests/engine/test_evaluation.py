@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from d2lbench.catalogue import load
-from d2lbench.catalogue.losses import _largest_at
+from d2lbench.catalogue.losses.loss import largest_at
 from d2lbench.engine import batches, evaluation
 from d2lbench.engine.batches import HELD_OUT, SPLITS
 from d2lbench.engine.plan import plan
@@ -123,7 +123,7 @@ OUTPUTS = {
 def test_hits_are_the_predictions_that_equal_the_labels(kind):
     torch.manual_seed(5)
     outputs, labels = OUTPUTS[kind](), torch.randint(0, 7, (3, 40))
-    assert torch.equal(_largest_at(outputs, labels), outputs.argmax(1) == labels)
+    assert torch.equal(largest_at(outputs, labels), outputs.argmax(1) == labels)
 
 
 @pytest.mark.parametrize("name", load().names("loss"))
