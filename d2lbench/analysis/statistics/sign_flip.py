@@ -8,7 +8,7 @@ patterns whose mean is at least as extreme as the observed one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 from scipy import stats
@@ -25,7 +25,9 @@ Alternative = Literal["two-sided", "greater", "less"]
 EXACT_UP_TO = 40  # two halves of 2^20 sums: 8 MiB each, a fraction of a second
 FLIPS = 10**6
 FLIP_KEY = 0x5197F11B5  # any constant: the same differences must give the same p on every machine
-FLIPS_AT_ONCE = 10_000  # bounds the memory of the random version at 10,000 n signs
+FLIPS_AT_ONCE = 10_000  # the sums of so many patterns stay in the cache
+BITS = 8
+_SIGNS: Final = 1.0 - 2.0 * (np.arange(2**BITS) >> np.arange(BITS)[:, None] & 1)  # (8, 2^8): every pattern of a byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,18 @@ def _sorted_sums(values: Floats) -> Floats:
 
 
 def _drawn_p(values: Floats, threshold: float, *, both_tails: bool) -> float:
+    """Share of the sums ≥ threshold among a million random ones, the observed one counted with them.
+
+    A random byte picks one of the 2^8 sums that eight differences can have, so a pattern costs n/8 additions; one sign
+    at a time takes five times as long.
+    """
     generator = np.random.Generator(np.random.Philox(key=FLIP_KEY))
+    tables = np.pad(values, (0, -values.size % BITS)).reshape(-1, BITS) @ _SIGNS  # (n/8, 2^8): zeros add nothing
     extreme = 0
     for _ in range(FLIPS // FLIPS_AT_ONCE):
-        signs = 2 * generator.integers(0, 2, size=(FLIPS_AT_ONCE, values.size), dtype=np.int8) - 1
-        sums = signs @ values
+        patterns = generator.integers(0, len(_SIGNS.T), size=(len(tables), FLIPS_AT_ONCE), dtype=np.uint8)
+        sums = np.zeros(FLIPS_AT_ONCE)
+        for table, pattern in zip(tables, patterns, strict=True):
+            sums += table[pattern]
         extreme += int(np.count_nonzero((np.abs(sums) if both_tails else sums) >= threshold))
     return (extreme + 1) / (FLIPS + 1)
