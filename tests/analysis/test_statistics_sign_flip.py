@@ -59,8 +59,9 @@ def test_on_ranks_it_is_the_exact_wilcoxon_test(n: int) -> None:
         assert sign_flip_p(ranks, alternative).p == pytest.approx(oracle, rel=1e-9)
 
 
-def test_above_forty_a_million_flips_come_near_the_exact_answer_and_say_so() -> None:
-    ranks = np.random.default_rng(5).choice([-1, 1], 48, p=[0.35, 0.65]) * np.arange(1, 49)
+@pytest.mark.parametrize("n", [41, 48, 53])
+def test_above_forty_a_million_flips_come_near_the_exact_answer_and_say_so(n: int) -> None:
+    ranks = np.random.default_rng(5).choice([-1, 1], n, p=[0.35, 0.65]) * np.arange(1, n + 1)
     for alternative in ALTERNATIVES:
         exact = stats.wilcoxon(ranks, alternative=alternative, method="exact").pvalue
         drawn = sign_flip_p(ranks, alternative)
