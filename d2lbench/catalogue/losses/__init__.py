@@ -3,7 +3,7 @@
 Of a classification, squared and absolute losses compare the outputs with the class's one-hot vector.
 """
 
-from d2lbench.catalogue.losses import distances, likelihoods
+from d2lbench.catalogue.losses import likelihoods, residuals
 from d2lbench.catalogue.losses.loss import Derivative, Loss, PerExample
 
-__all__ = ["Derivative", "Loss", "PerExample", "distances", "likelihoods"]
+__all__ = ["Derivative", "Loss", "PerExample", "likelihoods", "residuals"]

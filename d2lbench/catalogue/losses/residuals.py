@@ -1,4 +1,4 @@
-"""Losses that measure how far an output is from its target."""
+"""Losses of the residual: how far an output is from its target."""
 
 from __future__ import annotations
 
