@@ -26,13 +26,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def chosen(asked: Sequence[str], known: Sequence[str], measured: Sequence[str]) -> list[str]:
-    """Return the rows to measure: those asked for, else those that were not measured yet.
+def check_rows(asked: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse rows that there are not.
 
     Raises
     ------
     UsageError
-        A row that there is not; names the nearest.
+        Names such a row and the nearest.
     """
     for name in asked:
         if name not in known:
@@ -40,6 +40,10 @@ def chosen(asked: Sequence[str], known: Sequence[str], measured: Sequence[str]) 
             hint = f'; did you mean "{near}"?' if near else ""
             problem = f'no row is called "{name}"; rows: {", ".join(known)}{hint}'
             raise UsageError(problem)
+
+
+def chosen(asked: Sequence[str], known: Sequence[str], measured: Sequence[str]) -> list[str]:
+    """Return the rows to measure: those asked for, else those that were not measured yet."""
     return list(dict.fromkeys(asked)) or [name for name in known if name not in measured]
 
 
@@ -54,6 +58,7 @@ def run(asked: argparse.Namespace) -> list[str]:
     if asked.pairs < 1:
         problem = f"--pairs: given {asked.pairs}; allowed: 1 or more"
         raise UsageError(problem)
+    check_rows(asked.rows, tuple(ROWS))
     if asked.list:
         sys.stdout.write("".join(f"{name}: {row.work}\n" for name, row in ROWS.items()))
         return []

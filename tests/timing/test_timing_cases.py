@@ -69,6 +69,14 @@ def build():
             case.close()
 
 
+def fused_sgd_steps(dtype):
+    """Whether a fused step moves every number: in bfloat16, that of torch 2.11 leaves most of 33 where they were."""
+    p = torch.zeros(33, dtype=getattr(torch, dtype), requires_grad=True)
+    p.grad = torch.ones_like(p)
+    torch.optim.SGD([p], lr=0.5, fused=True).step()
+    return bool((p == -0.5).all())
+
+
 def error(found, expected):
     """Return the largest error in units of the largest expected number."""
     expected = expected.detach().double()
@@ -121,6 +129,8 @@ def test_a_case_agrees_with_its_float64_reference_forward_and_back(build, entry,
         pytest.skip(f"does not exist in {dtype}")
     if entry.trait("group") in {"networks", "loading"} and dtype == "float64":
         pytest.skip("its reference is the same code in float64")
+    if options.get("implementation") == "fused" and "sgd" in entry.name and not fused_sgd_steps(dtype):
+        pytest.skip(f"this torch's own fused SGD does not step in {dtype}: such a case is refused before it is timed")
     case = build(entry, options, dtype)
     if case.reference is None:
         assert not entry.trait("reference_needed", default=True)
