@@ -205,3 +205,19 @@ def test_the_blas_gives_the_same_products_up_to_rounding(monkeypatch, width, sha
     blas = everything(*operands(width, *shape))
     for found, there in zip(ours, blas, strict=True):
         assert torch.allclose(found, there, rtol=0, atol=2e-6 * float(there.abs().max()))
+
+
+@pytest.mark.parametrize(("width", "shape"), [*OF_WIDTHS, *SMALL])
+@pytest.mark.parametrize("batch", ["own", "shared"])
+def test_a_gradient_by_the_weights_is_written_into_its_columns_of_a_block_and_nowhere_else(width, shape, batch):
+    x, w, _ = (each.detach() for each in operands(width, *shape))
+    x = x[:1].expand_as(x) if batch == "shared" else x
+    g, way = torch.randn(width, shape[0], shape[2]), products.way_of(x, w)
+    block = torch.full((width, w[0].numel() + 5), 7.0)
+    columns = block[:, 2:-3].view_as(w)
+    way.of_W(x, g, columns)
+    assert torch.equal(columns, way.of_W(x, g, None))
+    there = torch.einsum("mbi,mbo->mio", x.double(), g.double())
+    assert (columns.double() - there).abs().max() <= 2e-6 * there.abs().max()
+    assert (block[:, :2] == 7).all()
+    assert (block[:, -3:] == 7).all()

@@ -119,7 +119,7 @@ def _drawn_p(values: Floats, threshold: float, *, both_tails: bool) -> float:
     tables = np.pad(values, (0, -values.size % BITS)).reshape(-1, BITS) @ _SIGNS  # (n/8, 2^8): zeros add nothing
     extreme = 0
     for _ in range(FLIPS // FLIPS_AT_ONCE):
-        patterns = generator.integers(0, len(_SIGNS.T), size=(len(tables), FLIPS_AT_ONCE), dtype=np.uint8)
+        patterns = generator.integers(0, 2**BITS, size=(len(tables), FLIPS_AT_ONCE), dtype=np.uint8)
         sums = np.zeros(FLIPS_AT_ONCE)
         for table, pattern in zip(tables, patterns, strict=True):
             sums += table[pattern]
