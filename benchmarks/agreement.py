@@ -7,8 +7,8 @@ from dataclasses import asdict
 from statistics import median
 
 from benchmarks import page
+from benchmarks.harness.timers import WITHIN, Agreement, Ratio, agreements, overall
 from d2lbench.report.format import duration
-from d2lbench.timing.agreement import WITHIN, Agreement, Ratio, agreements, overall
 from d2lbench.timing.result import Setting
 
 HEADINGS = ("call", "ours", "theirs", "ours / theirs (95 % interval)", "covers 1", "what tells them apart")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from d2lbench.session import write_file
+from d2lbench.core.files import write_file
 from d2lbench.timing.machine import fingerprint
 
 

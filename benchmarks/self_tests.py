@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from benchmarks import page
-from d2lbench.engine.train import prepare_process
-from d2lbench.timing.selftests import Finding, self_tests
+from benchmarks.harness.selftests import Finding, self_tests
+from d2lbench.engine.process import prepare_process
 
 
 def told(each: Finding) -> str:

@@ -10,8 +10,8 @@ import os
 
 import pytest
 
-from d2lbench.engine.train import prepare_process
-from d2lbench.timing import selftests
+from benchmarks.harness import selftests
+from d2lbench.engine.process import prepare_process
 from d2lbench.timing.clock import clock_of
 
 TRIALS, PAIRS = 40, 100

@@ -11,7 +11,8 @@ import torch
 
 from d2lbench import catalogue
 from d2lbench.engine.plan import Stack
-from d2lbench.engine.train import Training, prepare_process
+from d2lbench.engine.process import prepare_process
+from d2lbench.engine.train import Training
 from d2lbench.grid import load
 
 GRID = """

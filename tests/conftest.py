@@ -9,10 +9,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from d2lbench.environment import environment
-from d2lbench.store import Store
+from d2lbench.core.environment import environment
+from d2lbench.store import Run, Store
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -60,7 +61,7 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from d2lbench.registry import register
+from d2lbench import register
 
 
 @register("experiment", "pause")
@@ -182,6 +183,42 @@ def trained(tmp_path_factory):
     assert done.returncode == 0, done.stderr
     house.done = done
     return house
+
+
+ENVIRONMENT_KEY = "cpu/torch-0.0/test"
+
+
+def made_run(cell, status="done", *, seed=0, names=("test_loss", "train_loss"), **fields):
+    x = np.arange(3.0)
+    series = {name: (x, x * (seed + 1) + len(name)) for name in names} if status == "done" else {}
+    correctness = {"test": (bytes([seed, 255]), 12)} if status == "done" else {}
+    reason = fields.pop("reason", "" if status == "done" else "for a reason")
+    made = {"identity": f'{{"cell":"{cell}"}}', "chance": 0.1, "reason": reason, "series": series, **fields}
+    return Run(cell=cell, seed=seed, status=status, correctness=correctness, **made)
+
+
+@pytest.fixture(scope="session")
+def make_run():
+    return made_run
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "store.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def environment_key():
+    return ENVIRONMENT_KEY
+
+
+@pytest.fixture
+def save():
+    def saves(store, *runs, stack="stack", provenance=None):
+        return store.save(ENVIRONMENT_KEY, stack, runs, provenance or {"commit": "abc"})
+
+    return saves
 
 
 def pytest_collection_modifyitems(items):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -12,151 +13,96 @@ import pytest
 import d2lbench
 
 PACKAGE = Path(d2lbench.__file__).parent
-FILES = sorted(PACKAGE.rglob("*.py"))
+FILES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
 
-#: A module imports only from layers below its own; within a layer, as it likes.
-LAYERS = (
-    {"errors", "registry", "seeding", "environment", "interrupts", "__init__"},
-    {"spec", "grid"},
-    {"catalogue"},
-    {"engine", "timing"},
-    {
-        "store",
-        "planning",
-        "calibrating",
-        "runner",
-        "workers",
-        "worker_process",
-        "machines",
-        "rounds",
-        "round_process",
-        "measuring_process",
-        "progress",
-        "plugins",
-        "tuning",
-        "costing",
-        "costing_process",
-    },
-    {"analysis"},
+#: The rooms by floor, from the ground up: a room imports only from floors below its own.
+FLOORS = (
+    {"core"},
+    {"grid", "catalogue"},
+    {"store", "engine"},
+    {"running", "timing", "analysis"},
     {"report"},
-    {
-        "entry",
-        "cli",
-        "flags",
-        "suite",
-        "session",
-        "checking",
-        "listing",
-        "reference",
-        "timing_command",
-        "timing_text",
-        "timing_claims",
-        "time_cli",
-        "printing",
-        "__main__",
-    },
+    {"api"},
+    {"commands"},
+    {"__main__"},
 )
-#: Everything right of the store works without what makes the runs.
-READERS = ("store", "analysis", "report")
+READERS, MAKERS = ("store", "analysis", "report"), ("engine", "running", "timing")
+FUNCTION_LINES, MODULE_LINES = 60, 400
 
 
-def part_of(path):
-    """Return the part of the house that a file belongs to: a folder's or a module's name."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+@pytest.fixture(scope="module")
+def house():
+    spec = importlib.util.spec_from_file_location("house", Path(__file__).with_name("house.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["house"] = module
+    spec.loader.exec_module(module)
+    return module.House.read()
 
 
-def layer_of(part):
-    (layer,) = (number for number, parts in enumerate(LAYERS) if part in parts)
-    return layer
+def test_a_room_imports_only_from_floors_below_its_own(house):
+    floor_of = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    assert house.rooms.keys() == floor_of.keys()
+    upward = {(room, other) for room, others in house.rooms.items() for other in others}
+    assert {(room, other) for room, other in upward if floor_of[other] >= floor_of[room]} == set()
 
 
-def imports_of(path):
-    """Return every module that a file imports, wherever in the file and for whatever reason."""
-    package = ".".join(("d2lbench", *path.relative_to(PACKAGE).parent.parts))
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join((*parents, base)).rstrip(".")
-            names = [f"{base}.{alias.name}" for alias in node.names] if base == "d2lbench" else [base]
-            yield from names
+def test_no_modules_import_each_other_in_a_circle(house):
+    assert house.circle == []
 
 
-def parts_imported(path):
-    for module in imports_of(path):
-        top, _, rest = module.partition(".")
-        if top == "d2lbench" and rest and not rest.startswith("__version__"):
-            yield rest.partition(".")[0]
+def test_what_reads_reaches_neither_torch_nor_what_makes(house):
+    reached = house.reached(*READERS)
+    assert not {"torch", "torchvision"} & reached
+    assert not {module for module in reached if module.startswith(tuple(f"d2lbench.{room}" for room in MAKERS))}
 
 
-def named(path):
-    return str(path.relative_to(PACKAGE))
+def test_what_makes_reaches_neither_pandas_nor_matplotlib(house):
+    assert not {"pandas", "matplotlib", "seaborn", "statsmodels"} & house.reached(*MAKERS)
 
 
-@pytest.mark.parametrize("path", FILES, ids=named)
-def test_a_module_imports_only_from_its_own_layer_and_those_below(path):
-    own = layer_of(part_of(path))
-    above = {part for part in parts_imported(path) if layer_of(part) > own}
-    assert not above, f"{named(path)} of layer {own} imports {sorted(above)} from above"
+def test_modules_and_functions_stay_short():
+    lines = {path.name: path.read_text(encoding="utf-8").count("\n") for path in FILES}
+    assert {name: count for name, count in lines.items() if count > MODULE_LINES} == {}
+    functions = {f"{path.name}: {node.name}": node for path, node in nodes(ast.FunctionDef, ast.AsyncFunctionDef)}
+    long = {name: node.end_lineno - node.lineno + 1 for name, node in functions.items()}
+    assert {name: count for name, count in long.items() if count > FUNCTION_LINES} == {}
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if part_of(path) in READERS], ids=named)
-def test_what_reads_imports_neither_torch_nor_the_engine(path):
-    assert not {"torch", "torchvision"} & {module.partition(".")[0] for module in imports_of(path)}
-    assert not {"engine", "timing", "runner", "workers"} & set(parts_imported(path))
+def test_no_error_is_swallowed_and_nothing_in_data_is_run():
+    for path, node in nodes(ast.ExceptHandler):
+        broad = node.type is None or (
+            isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}
+        )
+        silent = all(isinstance(line, ast.Pass | ast.Continue) for line in node.body)
+        assert not (broad and silent), f"{path}, line {node.lineno}: an error is swallowed"
+    called = {(node.func.id, path.name) for path, node in nodes(ast.Call) if isinstance(node.func, ast.Name)}
+    assert not {call for call in called if call[0] in {"eval", "exec", "compile", "__import__"}}
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if layer_of(part_of(path)) < 5], ids=named)
-def test_what_makes_imports_neither_pandas_nor_matplotlib(path):
-    heavy = {"pandas", "matplotlib", "seaborn", "statsmodels"}
-    assert not heavy & {module.partition(".")[0] for module in imports_of(path)}
+def test_nothing_is_pickled_by_our_own_hand(house):
+    imported = set().union(*(house.imports[module] for module in house.modules))
+    assert not {"pickle", "cloudpickle", "marshal", "shelve", "dill"} & imported
 
 
-@pytest.mark.parametrize("path", FILES, ids=named)
-def test_a_module_is_shorter_than_300_lines_and_a_function_than_60(path):
-    text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 300
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert node.end_lineno - node.lineno < 60, f"{node.name} is long"
+def nodes(*kinds):
+    return ((path, node) for path, tree in FILES.items() for node in ast.walk(tree) if isinstance(node, kinds))
 
 
-@pytest.mark.parametrize("path", FILES, ids=named)
-def test_no_error_is_swallowed_and_nothing_in_data_is_run(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ExceptHandler):
-            broad = node.type is None or (
-                isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}
-            )
-            silent = all(isinstance(line, ast.Pass | ast.Continue) for line in node.body)
-            assert not (broad and silent), f"line {node.lineno}: an error is swallowed"
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id not in {"eval", "exec", "compile", "__import__"}, f"line {node.lineno}: {node.func.id}"
-    assert not {"pickle", "cloudpickle", "marshal", "shelve", "dill"} & {
-        module.partition(".")[0] for module in imports_of(path)
-    }
+DOORS = {
+    "the package": "import d2lbench; d2lbench.Session",
+    "the command line": "import d2lbench.__main__",
+    "grids": "import d2lbench.store, d2lbench.grid, d2lbench.catalogue; d2lbench.catalogue.load()",
+    "planning": "import d2lbench.running.work, d2lbench.running.runner, d2lbench.api.check",
+}
 
 
-def test_every_part_of_the_house_has_a_layer():
-    assert {part_of(path) for path in FILES} <= set().union(*LAYERS)
-
-
-@pytest.mark.parametrize("module", ["d2lbench.cli", "d2lbench.store", "d2lbench.grid", "d2lbench.catalogue"])
-def test_leaves_and_doors_load_without_torch(module):
-    assert heavy_after(f"import {module}") == set()
+@pytest.mark.parametrize("code", DOORS.values(), ids=DOORS)
+def test_it_loads_without_what_is_heavy(code):
+    assert heavy_after(code) == set()
 
 
 def test_the_reading_wing_loads_without_torch():
     assert "torch" not in heavy_after("import d2lbench.analysis.assemble, d2lbench.analysis.export, d2lbench.report")
-
-
-def test_planning_loads_without_torch():
-    assert (
-        heavy_after("import d2lbench.planning, d2lbench.runner, d2lbench.checking; d2lbench.catalogue.load()") == set()
-    )
 
 
 def heavy_after(code):

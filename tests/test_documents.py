@@ -12,10 +12,10 @@ import pytest
 from typer.main import get_command
 
 from d2lbench import catalogue
-from d2lbench.cli import app
+from d2lbench.api.listing import listed, plural
+from d2lbench.api.reference import COMMAND, page
+from d2lbench.commands.app import app
 from d2lbench.grid import load
-from d2lbench.listing import listed, plural
-from d2lbench.reference import COMMAND, page
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

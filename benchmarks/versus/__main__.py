@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from d2lbench.errors import D2lbenchError, UsageError, nearest_name
+from d2lbench.core.errors import D2lbenchError, UsageError, nearest_name
 
 #: Where figures of a trial go: never among the published ones.
 TRIAL = Path(".d2lbench/versus-quick")
@@ -52,7 +52,7 @@ def run(asked: argparse.Namespace) -> list[str]:
     from benchmarks.versus import page, results, runner
     from benchmarks.versus.needs import missing
     from benchmarks.versus.rows import ROWS
-    from d2lbench.engine.train import prepare_process
+    from d2lbench.engine.process import prepare_process
     from d2lbench.timing.machine import fingerprint
 
     if asked.pairs < 1:

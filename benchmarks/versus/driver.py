@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.versus.footprint import memory
-from d2lbench.planning import plan_works
-from d2lbench.runner import Runner
-from d2lbench.session import Request, Session
+from d2lbench.api.session import Request, Session
+from d2lbench.running.runner import Runner
+from d2lbench.running.work import plan_works
 from d2lbench.store import Store
 
 

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.versus.commands import timed
 from benchmarks.versus.row import Sample
 from d2lbench import catalogue
-from d2lbench.calibrating import calibrate, due
+from d2lbench.core.environment import environment, provenance
+from d2lbench.core.spec import Cell, canonical_json
 from d2lbench.engine import calibration
 from d2lbench.engine.gauge import gauge
 from d2lbench.engine.plan import Stack, grouped, plan
-from d2lbench.environment import environment, provenance
 from d2lbench.grid import load
-from d2lbench.planning import Work, plan_works
-from d2lbench.runner import checkpoint_seconds
-from d2lbench.spec import Cell, canonical_json
+from d2lbench.running.calibrate import calibrate, due
+from d2lbench.running.pool import Pool
+from d2lbench.running.runner import checkpoint_seconds
+from d2lbench.running.work import Work, plan_works
+from d2lbench.running.worker import Keeping
 from d2lbench.store import Run, Store
-from d2lbench.worker_process import Keeping
-from d2lbench.workers import Pool
 
 if TYPE_CHECKING:
     from d2lbench.engine.calibration import Calibration

@@ -43,7 +43,7 @@ def of_command(words: Sequence[str]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the command, then tell the peak as the last line of standard error."""
-    from d2lbench.entry import main as command
+    from d2lbench.__main__ import main as command
 
     try:
         command()

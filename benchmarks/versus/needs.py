@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 
-from d2lbench.errors import DataError
+from d2lbench.core.errors import DataError
 
 
 def _fashion_mnist() -> str:

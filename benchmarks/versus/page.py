@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.versus.needs import absent
 from benchmarks.versus.ratios import Ratio, ratio_of
 from benchmarks.versus.row import Bounded, Contest, Row, Scaling
-from d2lbench.session import write_file
+from d2lbench.core.files import write_file
 
 if TYPE_CHECKING:
     from benchmarks.versus.results import Results

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from d2lbench.errors import UsageError
-from d2lbench.session import write_file
+from d2lbench.core.errors import UsageError
+from d2lbench.core.files import write_file
 
 #: What must be the same for rows to stand in one table.
 SAME = ("machine", "processor", "cores", "python", "torch", "numpy")

@@ -22,7 +22,7 @@ Measured = dict[str, Any]
 
 def measure(row: Row, *, pairs: int, jobs: int, quick: bool = False, tell: Callable[[str], None] = print) -> Measured:
     """Measure a row and return its raw numbers, with the moment and the revision they were taken at."""
-    from d2lbench.environment import commit
+    from d2lbench.core.environment import commit
     from d2lbench.timing.machine import load
 
     began = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     import torch
 
-    from d2lbench.spec import Cell
+    from d2lbench.core.spec import Cell
 
 #: Split → inputs (n, *shape) and labels or targets (n,).
 Data: TypeAlias = "dict[str, tuple[torch.Tensor, torch.Tensor]]"

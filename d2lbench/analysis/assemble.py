@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from d2lbench import __version__
 from d2lbench.analysis.checks import check_views
 from d2lbench.analysis.claims import judge
 from d2lbench.analysis.costs import cost_table, known_costs
-from d2lbench.analysis.kernel_table import kernel_table
 from d2lbench.analysis.model import Report, Section
 from d2lbench.analysis.panels import figure_groups
 from d2lbench.analysis.published import beside_published
 from d2lbench.analysis.results import Results
-from d2lbench.analysis.tables import arm_table
+from d2lbench.analysis.tables import arm_table, kernel_table
 from d2lbench.analysis.timings import kernels
-from d2lbench.machines import environment_of
-from d2lbench.registry import REGISTRY
-from d2lbench.spec import COMPONENT_KEYS, NO_STOPPING, SCALAR_KEYS, Component, Config, spelled
+from d2lbench.core.registry import REGISTRY
+from d2lbench.core.spec import COMPONENT_KEYS, NO_STOPPING, SCALAR_KEYS, Component, Config, spelled
+from d2lbench.core.version import __version__
+from d2lbench.store.machines import environment_of
 
 if TYPE_CHECKING:
     from d2lbench.analysis.costs import CostKey, Costs

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from d2lbench.analysis.headlines import headline_of, interval
 from d2lbench.analysis.model import CheckView
 from d2lbench.analysis.statistics import sign_flip_p
-from d2lbench.spec import Component
+from d2lbench.core.spec import Component
 
 if TYPE_CHECKING:
+    from d2lbench.analysis.figures import Interval
     from d2lbench.analysis.headlines import Headline
-    from d2lbench.analysis.model import Interval
     from d2lbench.analysis.results import Results
-    from d2lbench.grid.model import Arm
+    from d2lbench.grid.arms import Arm
 
 #: Level of the A/A check. About one grid in a hundred fails it by luck: it warns, it proves nothing.
 LEVEL = 0.01

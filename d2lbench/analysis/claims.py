@@ -14,12 +14,12 @@ from d2lbench.analysis.settling import notes, on_such_data, settled
 from d2lbench.analysis.sides import Reducer, SideValue
 from d2lbench.analysis.statistics import Evidence, Judgement, judge_family, paired_correlation
 from d2lbench.analysis.statistics import Part as Pair
-from d2lbench.grid.statement import Side
+from d2lbench.grid.claims.statement import Side
 
 if TYPE_CHECKING:
     from d2lbench.analysis.results import Results
+    from d2lbench.grid.claims.statement import Claim, Comparison, Part
     from d2lbench.grid.model import Grid
-    from d2lbench.grid.statement import Claim, Comparison, Part
 
 #: Picks on a ladder's edge in more than this share of the seeds leave a claim unclear.
 EDGE_SHARE = 0.1

@@ -13,12 +13,12 @@ from d2lbench.analysis.tables import trained
 from d2lbench.analysis.timing_model import CostPlot, CostPoint, CostRow, CostTable
 from d2lbench.analysis.timings import time_of, told_machine
 from d2lbench.catalogue.models import training_examples
-from d2lbench.spec import Config
+from d2lbench.core.spec import Config
 
 if TYPE_CHECKING:
     from d2lbench.analysis.model import ArmRow, ArmTable
     from d2lbench.analysis.results import Results
-    from d2lbench.grid.model import Arm
+    from d2lbench.grid.arms import Arm
     from d2lbench.store import Store
 
 #: Tells which program a configuration trains; configurations of one program cost the same a step.

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from d2lbench.analysis.tables import change_label, context_label
-from d2lbench.registry import REGISTRY, REQUIRED
-from d2lbench.spec import COMPONENT_KEYS, SCALAR_KEYS, Component, Config, spelled
+from d2lbench.core.registry import REGISTRY, REQUIRED
+from d2lbench.core.spec import COMPONENT_KEYS, SCALAR_KEYS, Component, Config, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from d2lbench.analysis.results import Results
-    from d2lbench.grid.model import Arm
-    from d2lbench.spec import Cell
+    from d2lbench.core.spec import Cell
+    from d2lbench.grid.arms import Arm
 
 #: Cells that spreadsheets would run as formulas begin so.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

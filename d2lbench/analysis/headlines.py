@@ -7,17 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from d2lbench.analysis.model import Interval
+from d2lbench.analysis.figures import Interval
 from d2lbench.analysis.statistics import t_interval
-from d2lbench.grid.measures import metric_entry
-from d2lbench.registry import REGISTRY
-from d2lbench.spec import Component, Config
+from d2lbench.core.registry import REGISTRY
+from d2lbench.core.spec import Component, Config
+from d2lbench.grid.claims.measures import metric_entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from d2lbench.catalogue.metrics import Record
-    from d2lbench.grid.model import Configuration, Grid
+    from d2lbench.grid.arms import Configuration
+    from d2lbench.grid.model import Grid
 
 #: Stands for an exact zero, so that it has a logarithm.
 SMALLEST: Final = 1e-12

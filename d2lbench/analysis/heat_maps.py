@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from d2lbench.analysis.figures import FigureGroup, HeatMap
 from d2lbench.analysis.headlines import headline_of
-from d2lbench.analysis.model import FigureGroup, HeatMap
 from d2lbench.analysis.tables import change_label, context_label, trained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from d2lbench.analysis.results import Results
-    from d2lbench.grid.model import Arm
+    from d2lbench.grid.arms import Arm
 
 
 def heat_maps(results: Results) -> FigureGroup | None:

@@ -9,18 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from d2lbench.analysis.figures import FigureGroup, Interval
     from d2lbench.analysis.statistics import Judgement
     from d2lbench.analysis.timing_model import CostTable, Kernels
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over ``n`` seeds with its 95 % Student t interval; ``low``/``high`` are NaN below two seeds."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
 
 
 @dataclass(frozen=True)
@@ -51,59 +42,6 @@ class ArmTable:
     trivial_label: str  # "majority class", "best constant", or ""
     trivial: float
     as_ratio: bool = False  # arms differ in logarithms, and means are geometric
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Mean over seeds with its 95 % band along x; NaN where fewer than two seeds have a value."""
-
-    label: str
-    x: tuple[float, ...]
-    mean: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    is_baseline: bool = False
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One set of axes with curves: learning curves of a context, a rate ladder, gradient norm over depth."""
-
-    title: str
-    x_label: str
-    y_label: str
-    curves: tuple[Curve, ...]
-    x_log: bool = False
-    y_log: bool = False
-    reference: float | None = None  # a horizontal line: the trivial baseline
-    reference_label: str = ""
-    y_unit: str = ""  # "share": ticks in percent
-    y_range: tuple[float, float] | None = None  # what the y axis shows at least: panels side by side share it
-
-
-@dataclass(frozen=True)
-class HeatMap:
-    """Means where two things vary; ``values[row][column]``, NaN where there is no run."""
-
-    title: str
-    row_axis: str
-    column_axis: str
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    values: tuple[tuple[float, ...], ...]
-    metric: str
-    unit: str = ""  # "share": values in percent
-    log: bool = False  # colours follow the logarithm
-
-
-@dataclass(frozen=True)
-class FigureGroup:
-    """Panels that belong into one figure: ``kind`` is a slug for its file, ``caption`` a full sentence or two."""
-
-    kind: str
-    caption: str
-    panels: tuple[Panel, ...] = ()
-    maps: tuple[HeatMap, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from d2lbench.analysis.figures import Curve, FigureGroup, Interval, Panel
 from d2lbench.analysis.headlines import headline_of, interval
 from d2lbench.analysis.heat_maps import heat_maps
-from d2lbench.analysis.model import Curve, FigureGroup, Interval, Panel
 from d2lbench.analysis.statistics import expected_best_of
 from d2lbench.analysis.tables import change_label, context_label, trained, trivial
-from d2lbench.spec import Component, Config
+from d2lbench.core.spec import Component, Config
 
 if TYPE_CHECKING:
     from d2lbench.analysis.headlines import Headline
     from d2lbench.analysis.results import Results
-    from d2lbench.grid.model import Arm, Setting
+    from d2lbench.grid.arms import Arm, Setting
 
 
 def figure_groups(results: Results) -> tuple[FigureGroup, ...]:

@@ -16,12 +16,12 @@ from d2lbench.analysis.model import PublishedView
 from d2lbench.analysis.results import decisive_seeds
 from d2lbench.analysis.statistics import Interval, prediction_interval
 from d2lbench.analysis.tables import change_label, context_label
-from d2lbench.grid.measures import metric_entry
-from d2lbench.spec import Config
+from d2lbench.core.spec import Config
+from d2lbench.grid.claims.measures import metric_entry
 
 if TYPE_CHECKING:
     from d2lbench.analysis.results import Reading, Results
-    from d2lbench.grid.statement import Published
+    from d2lbench.grid.claims.statement import Published
 
 #: One seed has no spread from which another could be predicted.
 FEWEST_SEEDS = 2

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from d2lbench.catalogue.metrics import Record
-from d2lbench.grid.measures import metric_entry
-from d2lbench.registry import REGISTRY, Registry
-from d2lbench.spec import Cell, Config
+from d2lbench.core.registry import REGISTRY, Registry
+from d2lbench.core.spec import Cell, Config
+from d2lbench.grid.claims.measures import metric_entry
 from d2lbench.store import FINISHED, Run
 
 if TYPE_CHECKING:
-    from d2lbench.grid.model import Arm, Grid
-    from d2lbench.spec import Component
+    from d2lbench.core.spec import Component
+    from d2lbench.grid.arms import Arm
+    from d2lbench.grid.model import Grid
 
 
 #: Standard errors of a binomial share by which an accuracy must beat chance to have learned something.

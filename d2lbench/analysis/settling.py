@@ -8,9 +8,9 @@ import numpy as np
 
 from d2lbench.analysis.results import decisive_seeds
 from d2lbench.analysis.statistics import crossed_bootstrap
-from d2lbench.grid.measures import metric_entry
-from d2lbench.grid.statement import Side
-from d2lbench.spec import Config
+from d2lbench.core.spec import Config
+from d2lbench.grid.claims.measures import metric_entry
+from d2lbench.grid.claims.statement import Side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from d2lbench.analysis.model import SeedRow
     from d2lbench.analysis.results import Results
-    from d2lbench.grid.model import Arm
-    from d2lbench.grid.statement import Comparison, Part
+    from d2lbench.grid.arms import Arm
+    from d2lbench.grid.claims.statement import Comparison, Part
 
 #: The end of training over which a metric should have stopped moving, as a share of the epochs.
 LATE = 0.1

@@ -10,11 +10,11 @@ import numpy as np
 
 from d2lbench.analysis.results import Reading, Results, decisive_seeds, rung_label
 from d2lbench.catalogue.statistics import window_bounds
-from d2lbench.grid.measures import metric_entry
-from d2lbench.spec import Cell
+from d2lbench.core.spec import Cell
+from d2lbench.grid.claims.measures import metric_entry
 
 if TYPE_CHECKING:
-    from d2lbench.grid.statement import Part, Side
+    from d2lbench.grid.claims.statement import Part, Side
 
 #: Stands below every loss and norm before its logarithm is taken, so that an exact zero has one.
 SMALLEST = 1e-12

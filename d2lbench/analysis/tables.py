@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from d2lbench.analysis.figures import Interval
 from d2lbench.analysis.headlines import headline_of, interval
 from d2lbench.analysis.model import ArmRow, ArmTable
 from d2lbench.analysis.statistics import paired_correlation
-from d2lbench.spec import Component, Config, Measurement, spelled
+from d2lbench.core.spec import Component, Config, Measurement, spelled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from d2lbench.analysis.results import Results
     from d2lbench.catalogue.metrics import Record
-    from d2lbench.grid.model import Arm, Grid, Setting
+    from d2lbench.grid.arms import Arm, Setting
+    from d2lbench.grid.model import Grid
 
 
 def context_label(context: Sequence[Setting]) -> str:
@@ -134,3 +138,45 @@ def _first_arm(results: Results, arms: Sequence[Arm]) -> list[Record]:
 def _mean(values: Iterable[float]) -> float:
     known = [value for value in values if math.isfinite(value)]
     return float(np.mean(known)) if known else math.nan
+
+
+_TIME: Final = Component("metric", "time", (("kernel", ""),))
+
+
+_NONE: Final = Interval(math.nan, math.nan, math.nan, 0)
+
+
+def kernel_table(results: Results) -> ArmTable | None:
+    """Return the kernels of a grid with their times, geometric means over the rounds; None where nothing is timed."""
+    rows = [row for arm in results.grid.arms if (row := _kernel_row(results, arm)).metric.n]
+    if not rows:
+        return None
+    return ArmTable(
+        metric="time of a call, the median of a process",
+        unit="s",
+        train_metric="",
+        rows=tuple(rows),
+        trivial_label="",
+        trivial=math.nan,
+        as_ratio=True,
+    )
+
+
+def _kernel_row(results: Results, arm: Arm) -> ArmRow:
+    seeds = results.grid.seeds
+    values = [results.read(arm.default(seed), _TIME) for seed in seeds]
+    logs = interval(math.log(value) for value in values if value is not None and value > 0)
+    runs = [results.run(arm.default(seed)) for seed in seeds]
+    return ArmRow(
+        context=context_label(arm.context),
+        label=change_label(results.grid, arm),
+        is_baseline=arm.is_baseline,
+        tuned="",
+        metric=replace(logs, mean=math.exp(logs.mean), low=math.exp(logs.low), high=math.exp(logs.high)),
+        train=_NONE,
+        against_baseline=None,
+        correlation=None,
+        done=sum(run is not None for run in runs),
+        diverged=0,
+        missing=sum(run is None for run in runs),
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from d2lbench.analysis.model import Interval, Panel
+    from d2lbench.analysis.figures import Interval, Panel
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from d2lbench.analysis.model import Curve, Panel
+from d2lbench.analysis.figures import Curve, Panel
 from d2lbench.analysis.timing_model import (
     DotPlot,
     DotRow,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from d2lbench.registry import REGISTRY, Registry
+from d2lbench.core.registry import REGISTRY, Registry
 
 
 def load() -> Registry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt
 
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from annotated_types import Ge, Lt, MinLen
 
 from d2lbench.catalogue.layers import dropouts
 from d2lbench.catalogue.models.sizing import model_of
-from d2lbench.errors import GridError
-from d2lbench.registry import register
+from d2lbench.core.errors import GridError
+from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
 Strength = Annotated[float, Ge(0)]
 Rate = Annotated[float, Ge(0), Lt(1)]

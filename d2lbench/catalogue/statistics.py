@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge
 
 from d2lbench.catalogue.models.sizing import classes_of
-from d2lbench.errors import GridError
-from d2lbench.registry import REGISTRY, register
+from d2lbench.core.errors import GridError
+from d2lbench.core.registry import REGISTRY, register
 
 if TYPE_CHECKING:
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
 Watched = Literal["validation_loss", "validation_accuracy"]
 #: One evaluation has nothing to be compared with.

@@ -13,13 +13,14 @@ import torch
 from d2lbench.catalogue import load
 from d2lbench.catalogue.layers import Dropout, Model, dropouts
 from d2lbench.catalogue.models import shape_of
-from d2lbench.seeding import generator, key_integer
+from d2lbench.core.generators import generator
+from d2lbench.core.seeding import key_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from d2lbench.catalogue.datasets import Splits
-    from d2lbench.spec import Cell
+    from d2lbench.core.spec import Cell
 
 #: So many numbers (2 MB in single precision) of a pool are converted once, and of an epoch's batches gathered at once.
 FEW: Final = 2**19

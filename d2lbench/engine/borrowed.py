@@ -11,8 +11,8 @@ from d2lbench.catalogue import load
 from d2lbench.catalogue.optimizers import Unstacked
 
 if TYPE_CHECKING:
+    from d2lbench.core.spec import Component
     from d2lbench.engine.parameters import Parameters
-    from d2lbench.spec import Component
 
 #: Computes at the present parameters the loss (M,), the penalties on it (M,), and the gradients of both by leaf.
 Compute = Callable[[], tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...]]]

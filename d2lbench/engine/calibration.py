@@ -21,14 +21,14 @@ from d2lbench.catalogue import load
 from d2lbench.catalogue.layers import walk
 from d2lbench.catalogue.models import model_of, shape_of, training_examples
 from d2lbench.catalogue.shapes import multiplications
-from d2lbench.environment import cpu_model, environment
-from d2lbench.errors import CalibrationError
-from d2lbench.spec import ENGINE_VERSION, Config, Measurement
+from d2lbench.core.environment import cpu_model, environment
+from d2lbench.core.errors import CalibrationError
+from d2lbench.core.spec import ENGINE_VERSION, Config, Measurement
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
-    from d2lbench.spec import Cell
+    from d2lbench.core.spec import Cell
 
 FORMAT: Final = 3
 #: A wider stack must be this much faster a cell to be preferred: it takes more memory and is harder to share out.

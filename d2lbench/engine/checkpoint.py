@@ -17,8 +17,8 @@ import safetensors.numpy
 import torch
 from safetensors import SafetensorError
 
-from d2lbench.environment import cpu_model
-from d2lbench.spec import ENGINE_VERSION, digest
+from d2lbench.core.environment import cpu_model
+from d2lbench.core.spec import ENGINE_VERSION, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,15 +19,15 @@ import torch
 
 from d2lbench.catalogue.models import model_of
 from d2lbench.catalogue.shapes import parameter_count
+from d2lbench.core.spec import Config, Measurement
 from d2lbench.engine.calibration import Gauge
 from d2lbench.engine.plan import Stack, is_unstacked
 from d2lbench.engine.train import Training, measure
-from d2lbench.spec import Config, Measurement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from d2lbench.spec import Cell
+    from d2lbench.core.spec import Cell
 
 #: The widths that are tried, as far as there are cells and memory.
 WIDTHS = {"cpu": (1, 2, 4, 8, 16, 32, 64, 128, 256), "cuda": (1, 4, 16, 64, 256, 1024)}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from d2lbench.spec import Cell, Config
+    from d2lbench.core.spec import Cell, Config
 
     Vector = NDArray[np.float64]
 

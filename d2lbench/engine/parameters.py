@@ -11,11 +11,11 @@ import torch
 
 from d2lbench.catalogue import load
 from d2lbench.catalogue.layers import Linear, Model, Parameter, learned, linears, norms, parameters
-from d2lbench.seeding import generator
+from d2lbench.core.generators import generator
 
 if TYPE_CHECKING:
     from d2lbench.catalogue.initializers import Scale
-    from d2lbench.spec import Cell, Component
+    from d2lbench.core.spec import Cell, Component
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 

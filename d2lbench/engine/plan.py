@@ -16,8 +16,8 @@ from d2lbench.catalogue.layers import Conv, walk
 from d2lbench.catalogue.models import model_of
 from d2lbench.catalogue.optimizers import Unstacked
 from d2lbench.catalogue.shapes import parameter_count
+from d2lbench.core.spec import Cell, Component, Config, Measurement, digest
 from d2lbench.engine.calibration import Calibration, uncalibrated
-from d2lbench.spec import Cell, Component, Config, Measurement, digest
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import torch
 from torch.autograd.function import once_differentiable
 
-from d2lbench.environment import cpu_model
+from d2lbench.core.environment import cpu_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable

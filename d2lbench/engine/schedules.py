@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-    from d2lbench.spec import Cell, Component, Config
+    from d2lbench.core.spec import Cell, Component, Config
 
 
 class Carrier(torch.optim.Optimizer):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from d2lbench.catalogue.stopping import Patience
+    from d2lbench.core.spec import Cell, Config
     from d2lbench.engine.parameters import Parameters
-    from d2lbench.spec import Cell, Config
 
 
 def patience_of(config: Config) -> Patience | None:

@@ -12,10 +12,10 @@ from d2lbench.catalogue import load
 from d2lbench.catalogue.layers import dropouts
 from d2lbench.catalogue.models import model_of
 from d2lbench.catalogue.shapes import widest
+from d2lbench.core.spec import Cell, Config, Measurement
 from d2lbench.engine.batches import HELD_OUT, SPLITS, Feed, Uniforms
 from d2lbench.engine.borrowed import Borrowed, unstacked
 from d2lbench.engine.derived import derived
-from d2lbench.engine.doubt import doubt_auroc
 from d2lbench.engine.evaluation import Evaluation
 from d2lbench.engine.fits import Fit
 from d2lbench.engine.journal import Journal
@@ -28,6 +28,7 @@ from d2lbench.engine.probes import (
     Oscillation,
     change_probes,
     constant_predictor,
+    doubt_auroc,
     network_probes,
     weight_probes,
 )
@@ -35,24 +36,12 @@ from d2lbench.engine.schedules import Rates
 from d2lbench.engine.stacked import Pass, Stacked, takes_shared
 from d2lbench.engine.stopping import Stopping
 from d2lbench.engine.updates import FamilyRows, Penalties, evaluated_block, families
-from d2lbench.spec import Cell, Config, Measurement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from d2lbench.catalogue.losses import Loss
     from d2lbench.engine.checkpoint import Checkpoint, State
-
-
-def prepare_process(threads: int = 1) -> None:
-    """Set what numbers depend on in this process: threads, denormals flushed to zero, no reduced precision.
-
-    Convolutions on a GPU would otherwise be rounded to TF32, ten bits: of the two, torch spares products alone.
-    """
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
 def train(stack: Stack, *, device: str = "cpu", checkpoint: Checkpoint | None = None) -> list[Outcome]:

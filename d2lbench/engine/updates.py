@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from d2lbench.catalogue.optimizers import Family
+    from d2lbench.core.spec import Cell, Component
     from d2lbench.engine.parameters import Parameters
-    from d2lbench.spec import Cell, Component
 
 
 def float_options(optimizer: Component) -> dict[str, float]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from d2lbench.grid.discover import find_grids
-from d2lbench.grid.file import GridFile, parse
+from d2lbench.grid.arms import Arm, Rung, Setting
+from d2lbench.grid.claims.statement import Claim, Comparison, Part, Point, Published, Side
+from d2lbench.grid.file.discover import find_grids
+from d2lbench.grid.file.shape import GridFile, parse
 from d2lbench.grid.load import count, load, scales
-from d2lbench.grid.model import Arm, Axis, Factor, Grid, Rung, Setting, Size
+from d2lbench.grid.model import Axis, Factor, Grid, Size
 from d2lbench.grid.schema import json_schema
-from d2lbench.grid.statement import Claim, Comparison, Part, Point, Published, Side
 
 __all__ = [
     "Arm",

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from d2lbench.errors import GridError
+from d2lbench.core.errors import GridError
 from d2lbench.grid.changes import flat
-from d2lbench.grid.file import NAMED_KEYS
+from d2lbench.grid.file.shape import NAMED_KEYS
 
 #: Whether an option takes a list as one value: ``(kind, name or None, option)``.
 IsSequence: TypeAlias = Callable[[str, str | None, str], bool]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from d2lbench.errors import GridError
-from d2lbench.grid.file import BASE_KEYS, MEASURED_KEYS, NAMED_KEYS, with_article
-from d2lbench.grid.record import refuse_unknown
+from d2lbench.core.errors import GridError
+from d2lbench.grid.file.record import refuse_unknown
+from d2lbench.grid.file.shape import BASE_KEYS, MEASURED_KEYS, NAMED_KEYS, with_article
 from d2lbench.grid.resolve import DEFAULTS, REQUIRED, Draft, Resolver, Written, at_option
 
 if TYPE_CHECKING:

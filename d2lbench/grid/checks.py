@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from d2lbench.grid.model import Arm, Configuration
+from d2lbench.core.spec import Component, Config
+from d2lbench.grid.arms import Arm, Configuration
 from d2lbench.grid.resolve import Resolver, Written, described
-from d2lbench.spec import Component, Config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

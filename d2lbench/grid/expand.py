@@ -8,22 +8,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from d2lbench.errors import GridError
+from d2lbench.core.errors import GridError
+from d2lbench.core.spec import Component, digest, spelled
 from d2lbench.grid import changes, selectors
+from d2lbench.grid.arms import Arm, Setting
 from d2lbench.grid.axes import Axis as RawAxis
 from d2lbench.grid.axes import axes as raw_axes
 from d2lbench.grid.axes import refuse_conflicts
 from d2lbench.grid.axes import zipped as zipped_length
-from d2lbench.grid.file import NAMED_KEYS, axes_table
-from d2lbench.grid.model import Arm, Axis, Setting
+from d2lbench.grid.file.shape import NAMED_KEYS, axes_table
+from d2lbench.grid.model import Axis
 from d2lbench.grid.resolve import as_value, frozen
 from d2lbench.grid.tune import Tuning
-from d2lbench.spec import Component, digest, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from d2lbench.grid.file import GridFile
+    from d2lbench.grid.file.shape import GridFile
     from d2lbench.grid.resolve import Draft, Resolver
 
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from annotated_types import Ge
 
-from d2lbench.errors import GridError
-from d2lbench.registry import REQUIRED, Entry, Option
+from d2lbench.core.errors import GridError
+from d2lbench.core.registry import REQUIRED, Entry, Option
 
 if TYPE_CHECKING:
-    from d2lbench.registry import Registry
-    from d2lbench.spec import Component, Measurement
+    from d2lbench.core.registry import Registry
+    from d2lbench.core.spec import Component, Measurement
 
 #: The dtypes of a case that does not say in which it exists.
 DTYPES: Final = ("float32", "bfloat16", "float64")

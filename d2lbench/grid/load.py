@@ -5,24 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from d2lbench.errors import GridError, UsageError
-from d2lbench.grid import checks, claims
+from d2lbench.core.errors import GridError, UsageError
+from d2lbench.core.spec import digest
+from d2lbench.grid import checks
+from d2lbench.grid.claims import claim as claims
+from d2lbench.grid.claims.measures import Measures, measured_of
+from d2lbench.grid.claims.published import published
 from d2lbench.grid.expand import Expansion
-from d2lbench.grid.file import GridFile, parse, seed_list
-from d2lbench.grid.measures import Measures, measured_of
+from d2lbench.grid.file.overrides import Scale, at_scale
+from d2lbench.grid.file.shape import GridFile, parse, seed_list
 from d2lbench.grid.model import Grid, Size
-from d2lbench.grid.overrides import Scale, at_scale
-from d2lbench.grid.published import published
 from d2lbench.grid.resolve import Resolver
 from d2lbench.grid.sizes import counted, size
-from d2lbench.spec import digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from d2lbench.grid.model import Arm
-    from d2lbench.grid.statement import Claim
-    from d2lbench.registry import Registry
+    from d2lbench.core.registry import Registry
+    from d2lbench.grid.arms import Arm
+    from d2lbench.grid.claims.statement import Claim
 
 #: How many seeds, or which: in place of those that the file declares.
 Seeds: TypeAlias = "int | Sequence[int] | None"

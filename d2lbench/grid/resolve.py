@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Le
 
-from d2lbench.errors import GridError
-from d2lbench.grid.file import MEASURED_KEYS, NAMED_KEYS
+from d2lbench.core.errors import GridError
+from d2lbench.core.registry import Option
+from d2lbench.core.spec import COMPONENT_KEYS, SCALAR_KEYS, Component, Config, Measurement
+from d2lbench.grid.file.shape import MEASURED_KEYS, NAMED_KEYS
 from d2lbench.grid.kernels import with_settings
-from d2lbench.registry import Option
-from d2lbench.spec import COMPONENT_KEYS, SCALAR_KEYS, Component, Config, Measurement
 
 if TYPE_CHECKING:
-    from d2lbench.grid.model import Configuration
-    from d2lbench.registry import Entry, Registry
+    from d2lbench.core.registry import Entry, Registry
+    from d2lbench.grid.arms import Configuration
 
 MILLION: Final = 1_000_000
 _Positive = Annotated[int, Ge(1), Le(MILLION)]

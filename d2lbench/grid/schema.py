@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from d2lbench.grid import record
-from d2lbench.grid.claim_file import DIRECTIONS, ClaimHead, PartText, QuickText
-from d2lbench.grid.file import BASE_KEYS, MOST_SEEDS, NAMED_KEYS, QUICK_KEYS, TopLevel, TuneEntry
+from d2lbench.core.registry import REQUIRED
+from d2lbench.grid.file import record
+from d2lbench.grid.file.claims import DIRECTIONS, ClaimHead, PartText, QuickText
+from d2lbench.grid.file.published import PublishedText, Untested
+from d2lbench.grid.file.shape import BASE_KEYS, MOST_SEEDS, NAMED_KEYS, QUICK_KEYS, TopLevel, TuneEntry
 from d2lbench.grid.kernels import with_settings
-from d2lbench.grid.published_file import PublishedText
 from d2lbench.grid.resolve import SCALARS
 from d2lbench.grid.tune import Interval
-from d2lbench.grid.untested import Untested
-from d2lbench.registry import REQUIRED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from d2lbench.registry import Entry, Option, Registry
+    from d2lbench.core.registry import Entry, Option, Registry
 
 Schema: TypeAlias = dict[str, Any]
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from d2lbench.errors import GridError, nearest_name
-from d2lbench.grid import document, record
-from d2lbench.grid.file import BASE_KEYS, MEASURED_KEYS, NAMED_KEYS
+from d2lbench.core.errors import GridError, nearest_name
+from d2lbench.core.spec import Component, Measurement
+from d2lbench.grid.file import document, record
+from d2lbench.grid.file.shape import BASE_KEYS, MEASURED_KEYS, NAMED_KEYS
 from d2lbench.grid.resolve import SCALARS, at_option
-from d2lbench.spec import Component, Measurement
 
 if TYPE_CHECKING:
-    from d2lbench.grid.model import Configuration
+    from d2lbench.core.registry import Option
+    from d2lbench.grid.arms import Configuration
     from d2lbench.grid.resolve import Resolver
-    from d2lbench.registry import Option
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from d2lbench.grid import axes, changes
-from d2lbench.grid.file import MEASURED_KEYS, NAMED_KEYS, axes_table
+from d2lbench.grid.file.shape import MEASURED_KEYS, NAMED_KEYS, axes_table
 from d2lbench.grid.model import Factor, Size
 from d2lbench.grid.tune import entry, refuse_unequal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from d2lbench.grid.file import GridFile
-    from d2lbench.grid.model import Arm
+    from d2lbench.grid.arms import Arm
+    from d2lbench.grid.file.shape import GridFile
     from d2lbench.grid.resolve import Resolver
 
 

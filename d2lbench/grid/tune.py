@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from d2lbench.errors import GridError
-from d2lbench.grid import axes, changes, record, selectors
-from d2lbench.grid.file import axes_table, with_article
-from d2lbench.grid.model import Arm, Configuration, Rung, Setting
+from d2lbench.core.errors import GridError
+from d2lbench.core.seeding import key_integer
+from d2lbench.core.spec import Component, Config, canonical_json, spelled
+from d2lbench.grid import axes, changes, selectors
+from d2lbench.grid.arms import Arm, Configuration, Rung, Setting
+from d2lbench.grid.file import record
+from d2lbench.grid.file.shape import axes_table, with_article
 from d2lbench.grid.resolve import SCALARS
-from d2lbench.seeding import key_integer
-from d2lbench.spec import Component, Config, canonical_json, spelled
 
 if TYPE_CHECKING:
-    from d2lbench.grid.file import GridFile, TuneEntry
+    from d2lbench.grid.file.shape import GridFile, TuneEntry
     from d2lbench.grid.resolve import Draft, Resolver
     from d2lbench.grid.selectors import Selector
 

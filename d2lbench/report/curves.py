@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from d2lbench.analysis.model import Curve, Panel
+    from d2lbench.analysis.figures import Curve, Panel
     from d2lbench.report.style import Drawn
 
 WIDTH, HEIGHT, TALLEST = 450, 270, 330

@@ -11,7 +11,7 @@ from d2lbench.report.style import SOFT, TEXT, canvas, finish, label, name_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from d2lbench.analysis.model import HeatMap
+    from d2lbench.analysis.figures import HeatMap
     from d2lbench.report.style import Drawn
 
 CELL_WIDTH, CELL_HEIGHT = 54, 30

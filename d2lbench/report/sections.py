@@ -19,7 +19,8 @@ from d2lbench.report.words import Tally, Verdict, tally, verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from d2lbench.analysis.model import ArmRow, ArmTable, CheckView, FigureGroup, Section
+    from d2lbench.analysis.figures import FigureGroup
+    from d2lbench.analysis.model import ArmRow, ArmTable, CheckView, Section
     from d2lbench.report.curves import Look
     from d2lbench.report.style import Drawn
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from d2lbench.errors import StoreError
+from d2lbench.core.errors import StoreError
 from d2lbench.report.document import document, html, md
 from d2lbench.report.exports import claims_csv, published_csv, recompute_script, seeds_csv
 

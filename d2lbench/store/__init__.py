@@ -6,16 +6,11 @@ One transaction a stack, so a kill at any moment loses no finished stack and sho
 
 from __future__ import annotations
 
-from d2lbench.store.checkpoints import Checkpoints
-from d2lbench.store.claims import Claims
-from d2lbench.store.leases import LEASE_SECONDS, Leases, this_owner
-from d2lbench.store.runs import FINISHED, Run, Runs
+from d2lbench.store.leases import LEASE_SECONDS, this_owner
+from d2lbench.store.machines import machine_key
+from d2lbench.store.runs import FINISHED, Run
 from d2lbench.store.schema import SCHEMA_VERSION
-from d2lbench.store.timings import Timing, Timings, machine_key
-from d2lbench.store.weights import Weights
+from d2lbench.store.store import Store
+from d2lbench.store.timings import Timing
 
 __all__ = ["FINISHED", "LEASE_SECONDS", "SCHEMA_VERSION", "Run", "Store", "Timing", "machine_key", "this_owner"]
-
-
-class Store(Runs, Weights, Leases, Claims, Checkpoints, Timings):
-    """An open store. Use it as a context manager; every method raises :class:`StoreError` when the storage fails."""

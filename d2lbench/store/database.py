@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from d2lbench.errors import StoreError
+from d2lbench.core.errors import StoreError
 from d2lbench.store import schema
 
 if TYPE_CHECKING:

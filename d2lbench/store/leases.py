@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from d2lbench.seeding import key_integer
+from d2lbench.core.seeding import key_integer
 from d2lbench.store.database import Database
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ the older one's place.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from d2lbench.store.database import Database, now
 from d2lbench.store.schema import checked, seal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 #: ``machine``: its facts. ``ceilings``: the best it does in a setting. ``case``: a phase of a kernel case. ``cost``: a
 #: structure that grids train. ``memory``: bytes that a network holds.
@@ -30,8 +29,6 @@ _TABLE: Final = """CREATE TABLE timings (
     UNIQUE (kind, key, machine, environment)
 )"""
 _COLUMNS: Final = "kind, key, machine, environment, content, stored_at"
-#: What makes two machines one, for times: what computes, and the library that computes with it.
-_IDENTIFYING: Final = ("machine", "processor", "cores", "torch", "gpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -81,12 +78,6 @@ class Timings(Database):
         """
         query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND (name = ? OR sql = ?)"
         return self._connection.execute(query, (_NAME, _TABLE)).fetchone() is not None
-
-
-def machine_key(facts: Mapping[str, Any]) -> str:
-    """Return the key of the machine that some facts tell of; how busy it is, or the revision, makes it no other."""
-    told = {name: facts[name] for name in _IDENTIFYING if name in facts}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _timing(row: tuple[Any, ...]) -> Timing:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from d2lbench.errors import TimingError
+from d2lbench.core.errors import TimingError
 
 _RELU: Final = (torch.ops.aten.relu.default, torch.ops.aten.relu_.default)
 _MAXIMUM: Final = torch.ops.aten.max_pool2d_with_indices.default

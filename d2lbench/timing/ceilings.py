@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from d2lbench.seeding import generator
+from d2lbench.core.generators import generator
 from d2lbench.timing.roofline import Ceilings
 from d2lbench.timing.stopping import Rule
 from d2lbench.timing.windows import collect, undisturbed

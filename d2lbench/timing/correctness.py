@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from d2lbench.errors import TimingError
+from d2lbench.core.errors import TimingError
 from d2lbench.timing.phases import leaves, output_gradient
 
 if TYPE_CHECKING:

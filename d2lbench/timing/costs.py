@@ -21,7 +21,7 @@ from d2lbench.timing.stopping import Rule
 from d2lbench.timing.windows import collect, undisturbed
 
 if TYPE_CHECKING:
-    from d2lbench.spec import Cell
+    from d2lbench.core.spec import Cell
     from d2lbench.timing.clock import Call, Clock
     from d2lbench.timing.stopping import Summary
 

@@ -10,7 +10,7 @@ import torch._dynamo  # counting loads it at its first use, for seconds, which a
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from d2lbench.errors import TimingError
+from d2lbench.core.errors import TimingError
 from d2lbench.timing.phases import leaves, prepare
 from d2lbench.timing.roofline import Work
 

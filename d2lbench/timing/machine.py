@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from d2lbench.environment import provenance
+from d2lbench.core.environment import provenance
 
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")

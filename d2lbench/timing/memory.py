@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from d2lbench.core.registry import REGISTRY
+from d2lbench.timing.phases import prepare
 from d2lbench.timing.windows import undisturbed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from d2lbench.timing.built import Built, Phase
+
 
 _ALLOCATION: Final = "[memory]"  # what torch's profiler calls an allocation, or with negative bytes a release
 _MEASURED: Final = "d2lbench: measured"
@@ -67,3 +74,70 @@ def _silent() -> Iterator[None]:
     finally:
         if given is None:
             del os.environ[name]
+
+
+def saved_bytes(built: Built) -> int:
+    """Return the bytes that the graph of one forward pass holds until the pass back, counted in its storages.
+
+    Each storage counts once, however often it is saved or viewed. Leaves that take a gradient do not count: they are
+    parameters, which a prediction holds, too. An input that takes none counts, since a prediction may drop it behind
+    the first layer.
+    """
+    owned = {
+        tensor.untyped_storage().data_ptr() for tensor in (*built.inputs, *built.parameters) if tensor.requires_grad
+    }
+    held: dict[int, int] = {}
+    alive = []  # so that no storage takes the place of one that was counted
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in owned:
+            held[storage.data_ptr()] = storage.nbytes()
+        alive.append(tensor)
+        return tensor
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        alive.append(built.call(*built.inputs))
+    return sum(held.values())
+
+
+#: The perceptron that grows: inputs and units are equal, so that every layer keeps as much.
+INPUTS = WIDTH = 64
+
+
+DEPTH, BATCH = 4, 256
+
+
+#: Along each axis the other one stands still.
+AXES: Final[dict[str, tuple[int, ...]]] = {"depth": (1, 2, 4, 8, 16, 32), "batch": (32, 64, 128, 256, 512, 1024)}
+
+
+_PHASES: Final[dict[str, Phase]] = {"prediction": "forward", "training": "whole"}
+
+
+def memory_scaling(device: str, dtype: str = "float32") -> list[dict[str, Any]]:
+    """Return the peak memory of a perceptron's prediction and training as plain rows, one for each point of an axis.
+
+    A row holds ``axis``, ``depth``, ``batch``, ``what`` (``prediction`` or ``training``) and ``bytes``.
+    """
+    rows = []
+    for axis, places in AXES.items():
+        for place in places:
+            size = {"depth": DEPTH, "batch": BATCH, axis: place}
+            for what, phase in _PHASES.items():
+                told = {"axis": axis, **size, "what": what, "network": _network(axis), "device": device, "dtype": dtype}
+                rows.append({**told, "bytes": _peak(size, phase, device, dtype)})
+    return rows
+
+
+def _network(axis: str) -> str:
+    other = f"batch {BATCH}" if axis == "depth" else f"{DEPTH} hidden layers"
+    return f"perceptron, {WIDTH} units, {other}"
+
+
+def _peak(size: dict[str, int], phase: Phase, device: str, dtype: str) -> int:
+    factory = REGISTRY.get("kernel", "mlp").factory
+    built: Built = factory(device, getattr(torch, dtype), inputs=INPUTS, width=WIDTH, **size)
+    prepared = prepare([built], phase)
+    with torch.set_grad_enabled(prepared.records):
+        return peak_memory(prepared.call, device)

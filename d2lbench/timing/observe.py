@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import torch
 
-from d2lbench.errors import D2lbenchError, TimingError
+from d2lbench.core.errors import D2lbenchError, TimingError
 from d2lbench.timing.cases import load
 from d2lbench.timing.counting import work
-from d2lbench.timing.kept import saved_bytes
 from d2lbench.timing.measure import Harness
-from d2lbench.timing.memory import peak_memory
-from d2lbench.timing.observed import Observed
+from d2lbench.timing.memory import peak_memory, saved_bytes
 from d2lbench.timing.phases import prepare
-from d2lbench.timing.result import Setting
+from d2lbench.timing.result import Observed, Setting
 from d2lbench.timing.selection import Case
 
 if TYPE_CHECKING:
-    from d2lbench.spec import Component
+    from d2lbench.core.spec import Component
     from d2lbench.timing.built import Built, Phase
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from d2lbench.errors import TimingError
-from d2lbench.seeding import generator
+from d2lbench.core.errors import TimingError
+from d2lbench.core.generators import generator
 
 if TYPE_CHECKING:
     from d2lbench.timing.built import Built, Phase

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from d2lbench.errors import UsageError, nearest_name
-from d2lbench.registry import REGISTRY, Entry, Registry
+from d2lbench.core.errors import UsageError, nearest_name
+from d2lbench.core.registry import REGISTRY, Entry, Registry
 from d2lbench.timing.built import PHASES, Phase
 
 #: The dtypes that can be asked for; float64 is what the others are checked against.

@@ -7,9 +7,9 @@ import math
 import pytest
 
 from d2lbench.grid import find_grids, load
-from d2lbench.rounds import wanted
 from d2lbench.timing import cases
 from d2lbench.timing.observe import observe
+from d2lbench.timing.rounds import wanted
 
 REGISTRY = cases.load()
 (PATH,) = find_grids(["kernels"])

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from d2lbench.core.spec import Config
 from d2lbench.grid import find_grids, load, scales
-from d2lbench.spec import Config
 from d2lbench.timing import cases
 
 REGISTRY = cases.load()

@@ -7,8 +7,8 @@ import pytest
 
 from d2lbench import catalogue
 from d2lbench.analysis.results import Results
+from d2lbench.core.spec import canonical_json
 from d2lbench.grid import load
-from d2lbench.spec import canonical_json
 from d2lbench.store import Run
 
 HEAD = """

@@ -9,12 +9,12 @@ import pytest
 
 from d2lbench.analysis.assemble import results_of, section
 from d2lbench.analysis.claims import judge
-from d2lbench.analysis.kernel_table import kernel_table
 from d2lbench.analysis.statistics import Evidence, Part, judge_family
-from d2lbench.environment import environment, provenance
+from d2lbench.analysis.tables import kernel_table
+from d2lbench.core.environment import environment, provenance
 from d2lbench.grid import load
-from d2lbench.machines import timed_environment
 from d2lbench.store import Run, Store
+from d2lbench.store.machines import timed_environment
 from d2lbench.timing import cases
 
 REGISTRY = cases.load()

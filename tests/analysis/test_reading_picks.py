@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from d2lbench.spec import Component
+from d2lbench.core.spec import Component
 
 ACCURACY = Component("metric", "validation_accuracy", (("at", "last"),))
 LOSS = Component("metric", "validation_loss", (("at", "last"),))

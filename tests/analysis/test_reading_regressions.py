@@ -15,8 +15,8 @@ from d2lbench.analysis.panels import figure_groups
 from d2lbench.analysis.results import Results
 from d2lbench.analysis.settling import on_such_data
 from d2lbench.analysis.tables import arm_table
+from d2lbench.core.spec import Component
 from d2lbench.grid import load
-from d2lbench.spec import Component
 
 HEAD = """
 format   = 1

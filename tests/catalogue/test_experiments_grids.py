@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from d2lbench import catalogue
+from d2lbench.api.session import note_claims
+from d2lbench.core.spec import Measurement
 from d2lbench.grid import find_grids, load
-from d2lbench.planning import note_claims
-from d2lbench.spec import Measurement
 from d2lbench.store import Store
 
 REGISTRY = catalogue.load()

@@ -11,12 +11,13 @@ import torch
 from d2lbench import catalogue
 from d2lbench.catalogue.layers import Linear, dropouts, parameters
 from d2lbench.catalogue.models import classes_of, model_of, shape_of
+from d2lbench.core.generators import generator
+from d2lbench.core.spec import Cell, Component, Config
 from d2lbench.engine import plan as planning
 from d2lbench.engine.module import module, pairs
 from d2lbench.engine.parameters import DTYPES, draw
-from d2lbench.engine.train import Training, prepare_process
-from d2lbench.seeding import generator
-from d2lbench.spec import Cell, Component, Config
+from d2lbench.engine.process import prepare_process
+from d2lbench.engine.train import Training
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,13 +8,13 @@ import math
 import pytest
 import torch
 
-from d2lbench.calibrating import due, estimate
+from d2lbench.core.errors import CalibrationError
+from d2lbench.core.spec import Cell, Component, Measurement
 from d2lbench.engine import calibration
 from d2lbench.engine.calibration import Calibration, Gauge, key_of, rule_of_thumb, steps_of, uncalibrated
 from d2lbench.engine.gauge import _enough, gauge, steps_a_second
 from d2lbench.engine.plan import default_width, grouped, plan, structure
-from d2lbench.errors import CalibrationError
-from d2lbench.spec import Cell, Component, Measurement
+from d2lbench.running.calibrate import due, estimate
 
 #: A step whose launches cost 1 ms and each of whose rows costs 1 ms more, measured at these widths.
 AFFINE = Gauge({width: 0.001 * (1 + width) for width in (1, 4, 16)}, evaluation=0.5, start=0.25, memory=2**30)

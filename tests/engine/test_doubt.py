@@ -9,10 +9,10 @@ import pytest
 import torch
 from scipy.stats import mannwhitneyu
 
-from d2lbench.engine.doubt import PASSES, auroc
+from d2lbench.core.generators import generator
 from d2lbench.engine.plan import Stack
+from d2lbench.engine.probes import PASSES, auroc
 from d2lbench.engine.train import Training, train
-from d2lbench.seeding import generator
 
 ASKED = frozenset({"doubt_auroc"})
 

@@ -9,10 +9,10 @@ from d2lbench import catalogue
 from d2lbench.catalogue.layers import BatchNorm, Linear, dropouts, learned, walk
 from d2lbench.catalogue.models import model_of
 from d2lbench.catalogue.shapes import multiplications, output_shape, parameter_count, shape_behind, steps
+from d2lbench.core.errors import GridError
 from d2lbench.engine.module import load_row, module, pairs
 from d2lbench.engine.parameters import initial
 from d2lbench.engine.stacked import Pass, Stacked
-from d2lbench.errors import GridError
 
 IMAGES = ("fashion-mnist", {})
 BAGS = ("topics", {"train_size": 100})

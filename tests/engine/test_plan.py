@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
+from d2lbench.core.spec import Cell, Component, Measurement
 from d2lbench.engine.calibration import Calibration
 from d2lbench.engine.plan import default_width, plan, structure
-from d2lbench.spec import Cell, Component, Measurement
 
 
 def test_planning_never_imports_torch():

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from d2lbench.catalogue import load
+from d2lbench.core.registry import REGISTRY, Entry
+from d2lbench.core.spec import Cell, Measurement
 from d2lbench.engine.plan import Stack, structure
 from d2lbench.engine.probes import Oscillation, hoyer, share_of_small, unit_spread
 from d2lbench.engine.train import Training, train
-from d2lbench.registry import REGISTRY, Entry
-from d2lbench.spec import Cell, Measurement
 
 
 def split_of(cell, name):

@@ -7,8 +7,8 @@ from typing import Annotated
 import pytest
 from annotated_types import Ge
 
+from d2lbench.core.registry import Registry
 from d2lbench.grid import load
-from d2lbench.registry import Registry
 from d2lbench.timing import cases
 
 BASE = {

@@ -11,21 +11,8 @@ import numpy as np
 import pytest
 
 from d2lbench.analysis import timing_model as timed
-from d2lbench.analysis.model import (
-    ArmRow,
-    ArmTable,
-    CheckView,
-    ClaimView,
-    Curve,
-    FigureGroup,
-    HeatMap,
-    Interval,
-    Panel,
-    PartView,
-    Report,
-    Section,
-    SeedRow,
-)
+from d2lbench.analysis.figures import Curve, FigureGroup, HeatMap, Interval, Panel
+from d2lbench.analysis.model import ArmRow, ArmTable, CheckView, ClaimView, PartView, Report, Section, SeedRow
 from d2lbench.analysis.statistics import Evidence, Part, judge_family, paired_correlation, t_interval
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from d2lbench.catalogue.datasets.splits import (
     refuse_misfits,
     split,
 )
-from d2lbench.errors import GridError
-from d2lbench.registry import register
+from d2lbench.core.errors import GridError
+from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
     from d2lbench.catalogue.datasets.drawn import Reals
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
 TOPICS: Final = 8
 #: How far topics differ: the standard deviation of a word's log frequency about Zipf's law. At 0.7 the best possible

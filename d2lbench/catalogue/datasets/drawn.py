@@ -10,7 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from d2lbench.catalogue.datasets.splits import Pool, Splits, split
-from d2lbench.seeding import key_integer
+from d2lbench.core.seeding import key_integer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

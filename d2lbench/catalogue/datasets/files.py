@@ -5,8 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from d2lbench.errors import DataError
+from d2lbench.core.errors import DataError
+from d2lbench.core.registry import REGISTRY, Registry
+from d2lbench.core.spec import Cell, Config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 
 def data_folder() -> Path:
@@ -55,3 +61,20 @@ def checked_bytes(dataset: str, path: Path, md5: str) -> bytes:
 def digest_of(*sums: str) -> str:
     """Return one check sum for a dataset of several files: what identifies it in a cell."""
     return hashlib.sha256("".join(sums).encode()).hexdigest()
+
+
+def missing_data(cells: Iterable[Cell], registry: Registry = REGISTRY) -> dict[str, str]:
+    """Return, by dataset, why its files cannot be read; empty where all are there."""
+    reasons = {}
+    for name in sorted({_dataset(cell) for cell in cells} - {""}):
+        locate: Callable[[], None] | None = registry.get("dataset", name).trait("locate")
+        try:
+            if locate:
+                locate()
+        except DataError as error:
+            reasons[name] = str(error)
+    return reasons
+
+
+def _dataset(cell: Cell) -> str:
+    return cell.config.dataset.name if isinstance(cell.config, Config) else ""

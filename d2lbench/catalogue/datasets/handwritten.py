@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from d2lbench.catalogue.datasets.splits import Fold, Folds, Pool, Splits, TrainSize, refuse_misfits, split
-from d2lbench.errors import DataError
-from d2lbench.registry import register
-from d2lbench.seeding import key_integer
+from d2lbench.core.errors import DataError
+from d2lbench.core.registry import register
+from d2lbench.core.seeding import key_integer
 
 if TYPE_CHECKING:
     import numpy as np
 
     from d2lbench.catalogue.datasets.splits import Rows
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
 DIGITS_SHA256: Final = "65e5b4619795efb40c1082f4c350c049e4ad552200d369b6ae99e21eef5e72c5"
 

@@ -19,11 +19,11 @@ from annotated_types import Ge, Lt
 
 from d2lbench.catalogue.datasets.files import checked_bytes, data_folder, digest_of, refuse_missing
 from d2lbench.catalogue.datasets.splits import Fold, Folds, Pool, Splits, TrainSize, refuse_misfits, split
-from d2lbench.registry import register
-from d2lbench.seeding import key_integer
+from d2lbench.core.registry import register
+from d2lbench.core.seeding import key_integer
 
 if TYPE_CHECKING:
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
     Reader: TypeAlias = Callable[[Path], tuple[Pool, int]]
 

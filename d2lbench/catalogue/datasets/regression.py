@@ -20,14 +20,14 @@ from d2lbench.catalogue.datasets.splits import (
     refuse_crowds,
     refuse_misfits,
 )
-from d2lbench.errors import GridError
-from d2lbench.registry import register
+from d2lbench.core.errors import GridError
+from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from d2lbench.catalogue.datasets.drawn import Reals
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
 Features: TypeAlias = Annotated[int, Ge(1), Le(100_000)]
 Noise: TypeAlias = Annotated[float, Ge(0)]

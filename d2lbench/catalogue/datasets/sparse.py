@@ -9,16 +9,16 @@ from annotated_types import Ge, Le, Lt
 
 from d2lbench.catalogue.datasets.drawn import identity, normals, regression_splits
 from d2lbench.catalogue.datasets.splits import Fold, Folds, Splits, TrainSize, refuse_crowds, refuse_misfits
-from d2lbench.errors import GridError
-from d2lbench.registry import register
-from d2lbench.seeding import key_integer
+from d2lbench.core.errors import GridError
+from d2lbench.core.registry import register
+from d2lbench.core.seeding import key_integer
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from d2lbench.catalogue.datasets.drawn import Reals
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
 #: How many neighbouring features have a cause in common where features are correlated.
 GROUP: Final = 5

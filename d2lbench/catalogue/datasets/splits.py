@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 from annotated_types import Ge, Le
 
-from d2lbench.errors import GridError
-from d2lbench.seeding import key_integer
+from d2lbench.core.errors import GridError
+from d2lbench.core.seeding import key_integer
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
     Inputs: TypeAlias = NDArray[np.uint8] | NDArray[np.int32] | NDArray[np.float32]
     Targets: TypeAlias = NDArray[np.int64] | NDArray[np.float32]

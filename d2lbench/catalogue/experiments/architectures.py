@@ -8,7 +8,7 @@ from annotated_types import Ge
 
 from d2lbench.catalogue.experiments.declared import number
 from d2lbench.catalogue.shapes import multiplications, parameter_count
-from d2lbench.registry import REGISTRY, register
+from d2lbench.core.registry import REGISTRY, register
 
 Architecture = Literal["lenet", "alexnet", "vgg-11", "nin", "googlenet", "resnet-18"]
 Side = Annotated[int, Ge(28)]

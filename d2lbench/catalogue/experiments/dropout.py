@@ -7,8 +7,9 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Lt
 
 from d2lbench.catalogue.experiments.declared import number
-from d2lbench.registry import register
-from d2lbench.seeding import generator, key_integer
+from d2lbench.core.generators import generator
+from d2lbench.core.registry import register
+from d2lbench.core.seeding import key_integer
 
 UNITS = 64
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Gt
 
 from d2lbench.catalogue.experiments.declared import number
-from d2lbench.registry import register
-from d2lbench.seeding import generator
+from d2lbench.core.generators import generator
+from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
     from collections.abc import Callable

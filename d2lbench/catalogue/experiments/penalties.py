@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from d2lbench.catalogue.experiments.declared import number
-from d2lbench.registry import register
-from d2lbench.seeding import generator
+from d2lbench.core.generators import generator
+from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from annotated_types import Ge, Le
 
 from d2lbench.catalogue.datasets.regression import CUBIC, polynomial
 from d2lbench.catalogue.experiments.declared import number
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 
 #: Errors span decades, so sides differ by ratio; a twentieth matters, as of losses.
 _ERROR: Final[dict[str, Any]] = {"as_": "ratio", "margins": {"quick": 0.05, "full": 0.05}, "better": "lower"}

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from d2lbench.catalogue.experiments.declared import number
-from d2lbench.registry import register
-from d2lbench.seeding import generator
+from d2lbench.core.generators import generator
+from d2lbench.core.registry import register
 
 #: The largest entry, in magnitude, of the product that the source notes print (N4, section 4.8).
 PRINTED = 5.1784e27

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from d2lbench.catalogue.experiments.declared import number
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 
 #: From here on outward a slope is looked at "far out": sigmoid's is 4.5e-5 there, a 5,500th of its largest.
 FAR_OUT = 10.0

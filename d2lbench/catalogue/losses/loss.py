@@ -6,15 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from d2lbench.errors import GridError
-from d2lbench.registry import REGISTRY
+from d2lbench.core.errors import GridError
+from d2lbench.core.registry import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
 
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
 PerExample: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
 Derivative: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]"

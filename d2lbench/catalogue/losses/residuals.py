@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Gt
 
 from d2lbench.catalogue.losses.loss import OF_CLASSES, Loss, argmax, frequencies, targets_of
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Gt, Le
 
 from d2lbench.catalogue.metrics.record import At, Record, value_at
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 
 Share = Annotated[float, Gt(0), Le(1)]
 

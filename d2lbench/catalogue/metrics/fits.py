@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from d2lbench.catalogue.metrics.record import At, Record, value_at
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 
 
 @register(

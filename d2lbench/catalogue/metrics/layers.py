@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge
 
 from d2lbench.catalogue.metrics.record import Record, value_at
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 
 Layer = Annotated[int, Ge(1)]
 

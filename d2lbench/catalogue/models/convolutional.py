@@ -18,7 +18,7 @@ from d2lbench.catalogue.layers import (
 )
 from d2lbench.catalogue.models.sizing import refuse_misfit
 from d2lbench.catalogue.shapes import Shape, shape_behind
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 
 ActivationName = Literal["relu", "sigmoid", "tanh", "identity", "scaled-sigmoid"]
 Pooling = Literal["max", "average"]

@@ -20,11 +20,11 @@ from d2lbench.catalogue.layers import (
     Residual,
 )
 from d2lbench.catalogue.models.sizing import refuse_misfit, vocabulary_of
-from d2lbench.errors import GridError
-from d2lbench.registry import REGISTRY, register
+from d2lbench.core.errors import GridError
+from d2lbench.core.registry import REGISTRY, register
 
 if TYPE_CHECKING:
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
 Shape: TypeAlias = tuple[int, ...]
 ActivationName = Literal["relu", "sigmoid", "tanh", "identity", "scaled-sigmoid"]

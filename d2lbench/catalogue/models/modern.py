@@ -17,7 +17,7 @@ from d2lbench.catalogue.layers import (
 from d2lbench.catalogue.models.convolutional import Layers, conv_block, is_large
 from d2lbench.catalogue.models.sizing import refuse_misfit
 from d2lbench.catalogue.shapes import Shape, shape_behind
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 
 #: Each inception block's outputs: the 1 × 1 path, the 3 × 3 path and the 5 × 5 path (reduced, then whole), the pooled.
 INCEPTIONS = (

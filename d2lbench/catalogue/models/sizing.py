@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from d2lbench.catalogue.layers import norms
-from d2lbench.errors import GridError
-from d2lbench.registry import REGISTRY
+from d2lbench.core.errors import GridError
+from d2lbench.core.registry import REGISTRY
 
 if TYPE_CHECKING:
     from d2lbench.catalogue.layers import Model
-    from d2lbench.spec import Component, Config
+    from d2lbench.core.spec import Component, Config
 
 
 def _declared(dataset: Component, trait: str) -> Any:

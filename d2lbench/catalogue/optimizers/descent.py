@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from d2lbench.catalogue.optimizers.family import Decay, Family, Rate, Share, momentum_family
-from d2lbench.errors import GridError
-from d2lbench.registry import register
+from d2lbench.core.errors import GridError
+from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
     import torch
 
     from d2lbench.catalogue.optimizers.family import Tensors
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
 
 def _nesterov_needs_momentum(config: Config) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from d2lbench.catalogue.optimizers.family import Decay, Epsilon, Family, Rate, Share, momentum_family
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
     import torch

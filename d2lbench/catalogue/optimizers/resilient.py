@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Gt, Lt
 
 from d2lbench.catalogue.optimizers.family import Family, Rate
-from d2lbench.errors import GridError
-from d2lbench.registry import register
+from d2lbench.core.errors import GridError
+from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
     import torch
 
     from d2lbench.catalogue.optimizers.family import Tensors
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
 Shrink = Annotated[float, Gt(0), Lt(1)]
 Grow = Annotated[float, Gt(1)]

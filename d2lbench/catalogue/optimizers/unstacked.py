@@ -8,13 +8,13 @@ from annotated_types import Ge, Gt
 
 from d2lbench.catalogue.models import training_examples
 from d2lbench.catalogue.optimizers.family import Rate, Share, Unstacked
-from d2lbench.errors import GridError
-from d2lbench.registry import register
+from d2lbench.core.errors import GridError
+from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
     import torch
 
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
 Count = Annotated[int, Ge(1)]
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Gt, Lt
 
 from d2lbench.catalogue.schedules.options import Length, Multiple, Share, Unit, Units, warmup_leaves_room
-from d2lbench.errors import GridError
-from d2lbench.registry import register
+from d2lbench.core.errors import GridError
+from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
 
 @register("schedule", "cosine", check=warmup_leaves_room)

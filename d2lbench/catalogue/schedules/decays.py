@@ -8,14 +8,14 @@ from annotated_types import Ge, Gt, Lt, MinLen
 
 from d2lbench.catalogue.schedules.options import Factor, Length, Multiple, Share, Unit, Units, warmup_leaves_room
 from d2lbench.catalogue.stopping import refuse_nothing_to_watch
-from d2lbench.errors import GridError
-from d2lbench.registry import register
+from d2lbench.core.errors import GridError
+from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
 
 @register("schedule", "constant", check=warmup_leaves_room)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from d2lbench.errors import GridError
+from d2lbench.core.errors import GridError
 
 if TYPE_CHECKING:
-    from d2lbench.spec import Config
+    from d2lbench.core.spec import Config
 
 Units = Annotated[int, Ge(0)]
 Length = Annotated[int, Ge(1)]

@@ -13,7 +13,7 @@ A case is a registered factory of kind ``kernel`` that gets a device and a dtype
 
 from __future__ import annotations
 
-from d2lbench.registry import REGISTRY, Registry
+from d2lbench.core.registry import REGISTRY, Registry
 
 
 def load() -> Registry:

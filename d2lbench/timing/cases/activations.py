@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 from annotated_types import Gt, Lt
 
 from d2lbench.catalogue import load
-from d2lbench.errors import TimingError
-from d2lbench.registry import register
+from d2lbench.core.errors import TimingError
+from d2lbench.core.registry import register
 from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import DIFFERENTIATED, Count, by_phase, leaf, moved, tolerance
 
@@ -123,7 +123,7 @@ def dropout_scratch(
     """
     import torch
 
-    from d2lbench.engine.scratch import ScratchDropout
+    from d2lbench.engine.module import ScratchDropout
 
     layer = ScratchDropout(p)
     return _dropout(leaf(device, dtype, batch, features), p, layer, lambda x: layer(torch.ones_like(x)) != 0)

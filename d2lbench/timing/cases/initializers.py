@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from d2lbench import catalogue
 from d2lbench.catalogue.layers import Parameter
-from d2lbench.registry import register
-from d2lbench.spec import Component
+from d2lbench.core.registry import register
+from d2lbench.core.spec import Component
 from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import Count, tolerance
 
@@ -92,7 +92,7 @@ def _declare(name: str) -> None:
     ) -> Built:
         import torch
 
-        from d2lbench.seeding import generator
+        from d2lbench.core.generators import generator
 
         scale: Scale = catalogue.load().get("init", name).factory(inputs, outputs)
         fill = _torch_fill(name) if implementation == "torch" else _keyed_fill(name, outputs, inputs)

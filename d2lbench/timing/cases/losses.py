@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import DIFFERENTIATED, Count, by_phase, leaf, moved, noise, tolerance, whole_numbers
 
@@ -79,7 +79,7 @@ def softmax_log_nll(device: str, dtype: torch.dtype, /, *, batch: Count = 64, cl
 @register("kernel", "cross-entropy-scratch", group="losses", phases=DIFFERENTIATED, sizes=_SIZES, tiny=_TINY)
 def cross_entropy_scratch(device: str, dtype: torch.dtype, /, *, batch: Count = 64, classes: Count = 10) -> Built:
     """The loss by hand (Dive into Deep Learning, section 4.4.3): 3 operations for each output, 5 back."""
-    from d2lbench.engine.scratch import cross_entropy as by_hand
+    from d2lbench.engine.module import cross_entropy as by_hand
 
     return _of_classes("cross-entropy-scratch", device, dtype, batch, classes, by_hand)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from d2lbench import catalogue
 from d2lbench.catalogue.layers import Conv, Linear, Model
 from d2lbench.catalogue.shapes import multiplications, steps
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import Count, by_phase, noise, seeded, tolerance
 

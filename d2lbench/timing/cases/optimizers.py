@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from d2lbench import catalogue
 from d2lbench.catalogue.layers import parameters
-from d2lbench.registry import register
-from d2lbench.spec import Component
+from d2lbench.core.registry import register
+from d2lbench.core.spec import Component
 from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import Count, noise, tolerance
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from annotated_types import Ge
 
-from d2lbench.seeding import generator, key_integer
+from d2lbench.core.generators import generator
+from d2lbench.core.seeding import key_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import DIFFERENTIATED, Count, by_phase, leaf, moved, noise, tolerance
 
@@ -46,7 +46,7 @@ def l2_penalty(device: str, dtype: torch.dtype, /, *, weights: Count = 65_536) -
     """Σw²/2 by hand (Dive into Deep Learning, section 3.7.3.2): a square and a sum, two products back."""
     import torch
 
-    from d2lbench.engine.scratch import l2_penalty as by_hand
+    from d2lbench.engine.module import l2_penalty as by_hand
 
     return _penalty(leaf(device, dtype, weights, key="w"), by_hand, lambda w: torch.dot(w, w) / 2, dtype)
 
@@ -124,7 +124,7 @@ def sgd_l1_in_loss(device: str, dtype: torch.dtype, /, *, weights: Count = 65_53
 @register("kernel", "sgd-l2-in-loss", group="penalties", phases=("step",), sizes=_SIZES, tiny=_TINY)
 def sgd_l2_in_loss(device: str, dtype: torch.dtype, /, *, weights: Count = 65_536) -> Built:
     """λ/2·Σw² added to the loss, its gradient taken and one step of descent: counted like ``sgd-l1-in-loss``."""
-    from d2lbench.engine.scratch import l2_penalty as by_hand
+    from d2lbench.engine.module import l2_penalty as by_hand
 
     return _step(device, dtype, weights, slope=lambda w: w, penalty=by_hand, counts=(8, 5))
 

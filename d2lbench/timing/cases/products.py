@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import DIFFERENTIATED, Count, by_phase, leaf, moved, seeded, tolerance
 
@@ -99,7 +99,7 @@ def linear_scratch(
     device: str, dtype: torch.dtype, /, *, batch: Count = 64, inputs: Count = 256, outputs: Count = 256
 ) -> Built:
     """A linear layer as a product and a sum (Dive into Deep Learning, section 5.2.1); counted like ``linear``."""
-    from d2lbench.engine.scratch import ScratchLinear
+    from d2lbench.engine.module import ScratchLinear
 
     x, work = leaf(device, dtype, batch, inputs), 2.0 * batch * inputs * outputs
     with seeded("linear-scratch"):

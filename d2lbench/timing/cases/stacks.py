@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from d2lbench import catalogue
 from d2lbench.catalogue.layers import Conv, Layer, Linear, Model
 from d2lbench.catalogue.shapes import parameter_count, shape_behind
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 from d2lbench.timing.built import Built
 from d2lbench.timing.cases.networks import passes, unfollowed
 from d2lbench.timing.cases.parts import DIFFERENTIATED, Count, by_phase, noise, tolerance

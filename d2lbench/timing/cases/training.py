@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
-from d2lbench.registry import register
+from d2lbench.core.registry import register
 from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import Count, noise, tolerance, whole_numbers
 
@@ -70,7 +70,7 @@ def _by_hand(parameters: Sequence[torch.Tensor]) -> tuple[Step, Read]:
     """Return the step as it is first written by hand (sections 5.2, 4.4 and 3.4)."""
     import torch
 
-    from d2lbench.engine.scratch import cross_entropy
+    from d2lbench.engine.module import cross_entropy
 
     w1, b1, w2, b2 = moved = [each.detach().clone().requires_grad_() for each in parameters]
 

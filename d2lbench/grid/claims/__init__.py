@@ -1,0 +1,1 @@
+"""Claims as they are meant: every arm, measure and margin found."""

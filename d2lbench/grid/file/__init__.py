@@ -1,0 +1,1 @@
+"""Grid files as they are written."""

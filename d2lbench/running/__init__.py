@@ -1,0 +1,1 @@
+"""What the store lacks, as stacks of work, carried out by worker processes."""
