@@ -1,10 +1,11 @@
-"""The house as its imports draw it: rooms, floors, circles. `tox -e house` prints them; the tests hold them to rules."""
+"""The house as its imports draw it: rooms, floors, circles; `tox -e house` prints them, the tests hold them to rules."""
 
 from __future__ import annotations
 
 import argparse
 import graphlib
 import itertools
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,10 +81,10 @@ def text(house):
 
 def draw(house, path):
     """Draw the rooms floor by floor, with an arrow down to every room that one imports."""
-    from matplotlib import rcParams
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    rcParams |= {"svg.hashsalt": PACKAGE, "svg.fonttype": "none"}
+    mpl.rcParams |= {"svg.hashsalt": PACKAGE, "svg.fonttype": "none"}
     floors = house.floors
     figure = Figure(figsize=(10, 1.05 * max(floors.values())), layout="constrained")
     axes = figure.subplots()
@@ -114,7 +115,7 @@ def main():
     parser.add_argument("-o", "--output", type=Path, help="file of the drawing, .svg or .png")
     output = parser.parse_args().output
     house = House.read()
-    print(text(house))
+    sys.stdout.write(text(house) + "\n")
     if output:
         draw(house, output)
 
