@@ -1,4 +1,4 @@
-"""The house as its imports draw it: rooms, floors, circles; `tox -e house` prints them, the tests hold them to rules."""
+"""The house as its imports draw it: rooms, floors, circles. `tox -e house` prints it, and tests hold it to rules."""
 
 from __future__ import annotations
 
