@@ -12,9 +12,9 @@ import pytest
 from typer.main import get_command
 
 from d2lbench import catalogue
-from d2lbench.api.listing import listed, plural
-from d2lbench.api.reference import COMMAND, page
 from d2lbench.commands.app import app
+from d2lbench.commands.list import listed, plural
+from d2lbench.commands.reference import COMMAND, page
 from d2lbench.grid import load
 
 ROOT = Path(__file__).parent.parent
@@ -36,7 +36,7 @@ def test_every_command_is_in_the_readme(command):
 
 @pytest.mark.parametrize("kind", REGISTRY.kinds())
 def test_every_registered_name_is_listed_with_its_summary(kind):
-    text = listed(plural(kind), ())
+    text = listed(REGISTRY, plural(kind))
     for entry in REGISTRY.entries(kind):
         assert f"{entry.name}: {entry.summary}" in text
         assert entry.summary

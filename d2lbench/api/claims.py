@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from d2lbench.api.report import _assembled
+from d2lbench.api.report import assembled
 from d2lbench.api.session import Request, Session
-from d2lbench.core.files import json_text
+
+if TYPE_CHECKING:
+    from d2lbench.analysis.model import Report
 
 
-def claims_text(request: Request) -> str:
-    """Return every claim with its verdict, for a terminal."""
-    from d2lbench.report import render_claims_text
-
+def claims(request: Request) -> Report:
+    """Return every claim of the grids asked for with its verdict, from what the store holds."""
     session = Session(request)
     with session.open_store() as store:
-        return render_claims_text(_assembled(session, store))
+        return assembled(session, store)
 
 
-def claims_json(request: Request) -> str:
-    """Return every claim with its verdict, for machines."""
-    return json_text(claim_rows(request))
-
-
-def claim_rows(request: Request) -> list[dict[str, Any]]:
+def claim_rows(report: Report) -> list[dict[str, Any]]:
     """Return every claim with its verdict, and every published number, as plain data."""
-    session = Session(request)
-    with session.open_store() as store:
-        report = _assembled(session, store)
     return [*map(_claim_row, report.claims), *map(_published_row, report.published)]
 
 

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from d2lbench.api.session import Request, Session
+from d2lbench.api.session import Request, Session, note_claims
 from d2lbench.core.files import write_file
 from d2lbench.core.version import __version__
 from d2lbench.store.machines import environment_of
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from d2lbench.store import Store
 
 
-def write(request: Request) -> Path:
+def report(request: Request) -> Path:
     """Write the report from what the store holds and return its path."""
     session = Session(request)
     with session.open_store() as store:
-        return _write(session, store, force=True)[0]
+        return write_if_new(session, store, force=True)[0]
 
 
-def _write(session: Session, store: Store, *, force: bool = False) -> tuple[Path, bool]:
+def write_if_new(session: Session, store: Store, *, force: bool = False) -> tuple[Path, bool]:
     """Write the report unless it was made of exactly this; say where it lies and whether it is new."""
     folder = session.request.output
     stamp, path = folder / ".made-of", folder / "report.html"
@@ -33,7 +33,7 @@ def _write(session: Session, store: Store, *, force: bool = False) -> tuple[Path
         return path, False
     from d2lbench.report import write_report
 
-    path = write_report(_assembled(session, store), folder)
+    path = write_report(assembled(session, store), folder)
     write_file(stamp, made_of)
     return path, True
 
@@ -57,9 +57,9 @@ def _fingerprint(session: Session, store: Store) -> str:
     return content.hexdigest()
 
 
-def _assembled(session: Session, store: Store) -> Report:
+def assembled(session: Session, store: Store) -> Report:
+    """Return what a report says of a session's grids; their claims are noted as seen."""
     from d2lbench.analysis.assemble import assemble
-    from d2lbench.api.session import note_claims
     from d2lbench.timing.arm_costs import cost_key
 
     note_claims(session.grids, store, session.environment)

@@ -15,8 +15,9 @@ from d2lbench.store.machines import environment_of
 from d2lbench.timing import cases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from d2lbench.core.registry import Registry
     from d2lbench.grid.arms import Arm
     from d2lbench.grid.claims.statement import Claim
     from d2lbench.grid.model import Grid, Size
@@ -49,6 +50,19 @@ class Request:
         return " ".join([*filter(None, words), *(Path(name).stem for name in self.names)])
 
 
+def registered(plugin_files: Iterable[Path] = ()) -> Registry:
+    """Return all that a grid can name: what is built in, the kernel cases, and what plug-ins add.
+
+    Raises
+    ------
+    UsageError
+        A plug-in is missing or fails.
+    """
+    registry = cases.load()
+    plugins.load(plugin_files)
+    return registry
+
+
 @dataclass
 class Session:
     """A request with its plugins loaded and its grids expanded; a grid's mistake ends it before anything runs.
@@ -68,8 +82,7 @@ class Session:
     def __post_init__(self) -> None:
         """Load everything."""
         request = self.request
-        registry = cases.load()
-        plugins.load(request.plugins)
+        registry = registered(request.plugins)
         paths = find_grids(request.names)
         if not request.names:
             asked_at = {path: scales(path) for path in paths}

@@ -33,7 +33,9 @@ class Answered:
 
     def text(self) -> str:
         """Return what became of the rounds, and every claim with its verdict."""
-        return f"{self.summary.text()}\n\n{claims.claims_text(self.request).rstrip()}"
+        from d2lbench.report import render_claims_text
+
+        return f"{self.summary.text()}\n\n{render_claims_text(claims.claims(self.request)).rstrip()}"
 
     def as_json(self) -> str:
         """Return the same for machines."""
@@ -44,7 +46,7 @@ class Answered:
             "stored_before": summary.stored_before,
             "measured": summary.measured,
             "reasons": summary.reasons,
-            "claims": claims.claim_rows(self.request),
+            "claims": claims.claim_rows(claims.claims(self.request)),
         }
         return json_text(told)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from enum import Enum, StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -135,3 +139,58 @@ ListCases = Annotated[bool, typer.Option("--list", help="Say what there is to ti
 TimingsFile = Annotated[
     Path | None, typer.Option("-o", "--output", help="File for the JSON, with every sample and the machine.")
 ]
+
+#: The flags that make a request, each with its default, under the name that `api.session.Request` has for it.
+_OF_A_REQUEST: Final[dict[str, tuple[Any, Any]]] = {
+    "names": (Grids, None),
+    "scale": (ScaleFlag, Scale.quick),
+    "store": (StoreFlag, STORE),
+    "output": (Output, REPORT),
+    "device": (DeviceFlag, Device.cpu),
+    "jobs": (Jobs, None),
+    "sets": (Sets, None),
+    "seeds": (Seeds, None),
+    "only": (Only, None),
+    "plugins": (Plugins, None),
+}
+_TUPLES: Final = ("names", "sets", "only", "plugins")
+
+
+def takes_request(*without: str, names: Any = Grids) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that gives a command the flags of a request, and the request they make as its first argument.
+
+    A command's own flags are its keyword-only parameters and come last in `--help`. ``without`` names the flags of a
+    request that it does not have, ``names`` is its argument: some grids, or what else it is about.
+    """
+    shared = {name: flag for name, flag in _OF_A_REQUEST.items() if name not in without}
+    shared["names"] = (names, None if names is Grids else inspect.Parameter.empty)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [each for each in inspect.signature(command).parameters.values() if each.kind is each.KEYWORD_ONLY]
+        written = {"__annotations__": {each.name: each.annotation for each in own}}
+        namespace = getattr(command, "__globals__", {})
+        hints = typing.get_type_hints(type("Own", (), written), globalns=namespace, include_extras=True)
+
+        @functools.wraps(command)
+        def called(**given: Any) -> None:
+            from d2lbench.api.session import Request
+
+            values = {name: given.pop(name) for name in shared}
+            values |= {name: value.value for name, value in values.items() if isinstance(value, Enum)}
+            values |= {name: _tuple(values[name]) for name in _TUPLES if name in values}
+            command(Request(**values), **given)
+
+        parameters = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=usual, annotation=flag)
+            for name, (flag, usual) in shared.items()
+        ]
+        parameters += [each.replace(annotation=hints[each.name]) for each in own]
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        called.__annotations__ = {each.name: each.annotation for each in parameters}
+        return called
+
+    return decorate
+
+
+def _tuple(value: str | list[Any] | None) -> tuple[Any, ...]:
+    return (value,) if isinstance(value, str) else tuple(value or ())

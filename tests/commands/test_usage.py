@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from d2lbench import __version__
-from d2lbench.api import run as suite
+from d2lbench.api import check
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_bug_of_ours_ends_with_70_and_how_to_report_it(call, monkeypatch):
         del request, options
         raise ZeroDivisionError
 
-    monkeypatch.setattr(suite, "check_text", broken)
+    monkeypatch.setattr(check, "check", broken)
     code, out, err = call("check", "tiny.toml")
     assert (code, out) == (70, "")
     assert "ZeroDivisionError" in err

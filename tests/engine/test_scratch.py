@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from d2lbench.catalogue import load
-from d2lbench.engine import scratch
+from d2lbench.engine import module as scratch
 from d2lbench.engine.module import module
 
 

@@ -6,9 +6,13 @@ import json
 
 import pytest
 
-from d2lbench.api import listing, session
-from d2lbench.api.check import checked
+from d2lbench import catalogue, grid
+from d2lbench.api import session
+from d2lbench.api.check import check
 from d2lbench.api.session import Request, Session
+from d2lbench.commands.check import checks_json, checks_text
+from d2lbench.commands.flags import ListFormat
+from d2lbench.commands.list import listed
 from d2lbench.core.errors import GridError
 from d2lbench.grid import find_grids, scales
 
@@ -21,7 +25,7 @@ def folder(tmp_path, grid_text, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "both.toml").write_text(grid_text(top="seeds = 3"), encoding="utf-8")
     (tmp_path / "large.toml").write_text(grid_text(top=FULL), encoding="utf-8")
-    for module in (session, listing):
+    for module in (session, grid):
         monkeypatch.setattr(
             module, "find_grids", lambda names=(): find_grids(names) if names else sorted(tmp_path.glob("*.toml"))
         )
@@ -52,11 +56,11 @@ def test_a_grid_that_is_named_at_the_other_scale_is_refused_and_the_flag_told(fo
 
 
 def test_check_and_list_tell_of_it(folder):
-    found = checked(Session(Request(store=folder / "none.sqlite")))
-    assert "large: asked at the full scale only" in found.text()
-    assert json.loads(found.as_json())[-1] == {"name": "large", "scales": ["full"], "cells": None}
-    assert "A grid (--scale full only)" in listing.listed(None, ())
-    assert [entry["scales"] for entry in json.loads(listing.listed("grids", (), as_json=True))] == [
+    found = check(Request(store=folder / "none.sqlite"))
+    assert "large: asked at the full scale only" in checks_text(found)
+    assert json.loads(checks_json(found))[-1] == {"name": "large", "scales": ["full"], "cells": None}
+    assert "A grid (--scale full only)" in listed(catalogue.load(), None)
+    assert [entry["scales"] for entry in json.loads(listed(catalogue.load(), "grids", ListFormat.json))] == [
         ["quick", "full"],
         ["full"],
     ]

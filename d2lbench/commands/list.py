@@ -1,20 +1,15 @@
-"""`d2lbench list`, `show` and `schema`: what there is to name, and what is known of a grid or a run."""
+"""`d2lbench list`: the grids, and everything that a grid can name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from d2lbench.api import reference
-from d2lbench.catalogue import plugins
+from d2lbench.commands import flags
+from d2lbench.commands.printing import show
 from d2lbench.core.errors import UsageError, nearest_name
-from d2lbench.core.files import json_text
-from d2lbench.core.registry import REQUIRED, Entry, Registry
-from d2lbench.grid import find_grids, json_schema, load, scales
-from d2lbench.timing import cases
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from d2lbench.core.registry import Entry, Registry
 
 #: The plural under which a kind is asked for, where it is not the kind with an s.
 _PLURALS = {"init": "initializers", "loss": "losses", "stopping": "stopping"}
@@ -25,9 +20,24 @@ def plural(kind: str) -> str:
     return _PLURALS.get(kind, f"{kind}s")
 
 
-def listed(
-    kind: str | None, plugin_files: tuple[Path, ...], *, as_json: bool = False, as_markdown: bool = False
-) -> str:
+def list_(
+    kind: flags.Kind = None,
+    *,
+    form: flags.ListForm = flags.ListFormat.text,
+    plugins: flags.Plugins = None,
+    as_json: flags.Json = False,
+) -> None:
+    """List the grids, or everything registered of one kind with its options.
+
+    With --format markdown: a page of everything that a grid can name.
+    """
+    from d2lbench.api.session import registered
+
+    registry = registered(plugins or ())
+    show(listed(registry, kind, flags.ListFormat.json if as_json else form))
+
+
+def listed(registry: Registry, kind: str | None, form: flags.ListFormat = flags.ListFormat.text) -> str:
     """Return the grids and kinds, or the entries of one kind with their options; in Markdown, of every kind.
 
     Raises
@@ -35,12 +45,13 @@ def listed(
     UsageError
         There is no such kind.
     """
-    registry = cases.load()
-    plugins.load(plugin_files)
-    if kind is None and as_markdown:
+    from d2lbench.commands import reference
+    from d2lbench.core.files import json_text
+
+    if kind is None and form is flags.ListFormat.markdown:
         return reference.page(registry)
     if kind is None or kind == "grids":
-        return _grids(registry, as_json=as_json, with_kinds=kind is None)
+        return _grids(registry, as_json=form is flags.ListFormat.json, with_kinds=kind is None)
     names = {plural(known): known for known in registry.kinds()}
     chosen = names.get(kind) or (kind if kind in names.values() else None)
     if chosen is None:
@@ -48,15 +59,18 @@ def listed(
         hint = f'; did you mean "{near}"?' if near else ""
         problem = f'list: unknown kind "{kind}"; allowed: grids, {", ".join(names)}{hint}'
         raise UsageError(problem)
-    entries = registry.entries(chosen)
-    if as_markdown:
+    if form is flags.ListFormat.markdown:
         return reference.page(registry, chosen)
-    if as_json:
+    entries = registry.entries(chosen)
+    if form is flags.ListFormat.json:
         return json_text([_entry(entry) for entry in entries])
     return "\n\n".join(_entry_text(entry) for entry in entries)
 
 
 def _grids(registry: Registry, *, as_json: bool, with_kinds: bool) -> str:
+    from d2lbench.core.files import json_text
+    from d2lbench.grid import find_grids, load, scales
+
     asked = {path: scales(path) for path in find_grids(())}
     grids = [load(path, registry, scale=known[0]) for path, known in asked.items()]
     if as_json:
@@ -73,6 +87,8 @@ def _grids(registry: Registry, *, as_json: bool, with_kinds: bool) -> str:
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
+    from d2lbench.core.registry import REQUIRED
+
     options = [
         {
             "name": option.name,
@@ -86,13 +102,8 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 
 def _entry_text(entry: Entry) -> str:
+    from d2lbench.commands import reference
+
     options = entry.options.values()
     told = [f"    {option.name}: {option.allowed} ({reference.default_text(option)})" for option in options]
     return "\n".join([f"{entry.name}: {entry.summary}", *told])
-
-
-def schema(plugin_files: tuple[Path, ...]) -> str:
-    """Return the JSON Schema of a grid file, plugins included."""
-    registry = cases.load()
-    plugins.load(plugin_files)
-    return json_text(json_schema(registry))
