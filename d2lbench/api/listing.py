@@ -15,6 +15,8 @@ from d2lbench.timing import cases
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from d2lbench.core.kinds import Traits
+
 
 #: The plural under which a kind is asked for, where it is not the kind with an s.
 _PLURALS = {"init": "initializers", "loss": "losses", "stopping": "stopping"}
@@ -72,7 +74,7 @@ def _grids(registry: Registry, *, as_json: bool, with_kinds: bool) -> str:
     return "\n".join(lines)
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
+def _entry(entry: Entry[Traits]) -> dict[str, Any]:
     options = [
         {
             "name": option.name,
@@ -85,7 +87,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
     return {"kind": entry.kind, "name": entry.name, "summary": entry.summary, "options": options}
 
 
-def _entry_text(entry: Entry) -> str:
+def _entry_text(entry: Entry[Traits]) -> str:
     options = entry.options.values()
     told = [f"    {option.name}: {option.allowed} ({reference.default_text(option)})" for option in options]
     return "\n".join([f"{entry.name}: {entry.summary}", *told])

@@ -37,7 +37,7 @@ def found(name, seed=0, **options):
 @pytest.mark.parametrize("name", [entry.name for entry in REGISTRY.entries("experiment") if entry.name in NEEDED])
 def test_an_experiment_returns_the_finite_numbers_that_it_declares_and_the_same_again(name):
     first = found(name, **NEEDED[name])
-    assert set(first) == set(REGISTRY.get("experiment", name).trait("metrics"))
+    assert set(first) == set(REGISTRY.get("experiment", name).traits.metrics)
     assert all(isinstance(value, float) and math.isfinite(value) for value in first.values())
     assert found(name, **NEEDED[name]) == first
 

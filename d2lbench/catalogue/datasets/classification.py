@@ -18,6 +18,7 @@ from d2lbench.catalogue.datasets.splits import (
     split,
 )
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def _fits_xor(config: Config) -> None:
 
 
 @register(
-    "dataset",
+    DatasetTraits,
     "xor",
     checksum=identity("xor"),
     check=_fits_xor,
@@ -94,7 +95,7 @@ def _frequencies(vocabulary: int, seed: int) -> Reals:
 
 
 @register(
-    "dataset",
+    DatasetTraits,
     "topics",
     checksum=identity("topics"),
     check=_fits_topics,

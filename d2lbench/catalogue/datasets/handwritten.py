@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from d2lbench.catalogue.datasets.splits import Fold, Folds, Pool, Splits, TrainSize, refuse_misfits, split
 from d2lbench.core.errors import DataError
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.registry import register
 from d2lbench.core.seeding import key_integer
 
@@ -77,7 +78,7 @@ def _fits(config: Config) -> None:
 
 
 @register(
-    "dataset",
+    DatasetTraits,
     "digits",
     checksum=DIGITS_SHA256,
     check=_fits,

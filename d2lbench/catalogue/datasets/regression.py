@@ -21,6 +21,7 @@ from d2lbench.catalogue.datasets.splits import (
     refuse_misfits,
 )
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _fits_high_dim(config: Config) -> None:
 
 
 @register(
-    "dataset",
+    DatasetTraits,
     "high-dim-linear",
     checksum=identity("high-dim-linear"),
     check=_fits_high_dim,
@@ -87,7 +88,7 @@ def _fits_own_size(config: Config) -> None:
 
 
 @register(
-    "dataset",
+    DatasetTraits,
     "polynomial",
     checksum=identity("polynomial"),
     check=_fits_own_size,
@@ -157,7 +158,7 @@ def _axes(seed: int, condition: float) -> Reals:
 
 
 @register(
-    "dataset",
+    DatasetTraits,
     "least-squares",
     checksum=identity("least-squares"),
     check=_fits_copies,

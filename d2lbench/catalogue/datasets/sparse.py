@@ -10,6 +10,7 @@ from annotated_types import Ge, Le, Lt
 from d2lbench.catalogue.datasets.drawn import identity, normals, regression_splits
 from d2lbench.catalogue.datasets.splits import Fold, Folds, Splits, TrainSize, refuse_crowds, refuse_misfits
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.registry import register
 from d2lbench.core.seeding import key_integer
 
@@ -58,7 +59,7 @@ def _correlated(x: Reals, correlation: float, *key: int | str) -> Reals:
 
 
 @register(
-    "dataset",
+    DatasetTraits,
     "sparse-linear",
     checksum=identity("sparse-linear"),
     check=_fits,

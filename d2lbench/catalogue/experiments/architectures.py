@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from d2lbench.catalogue.experiments.declared import number
 from d2lbench.catalogue.shapes import multiplications, parameter_count
+from d2lbench.core.kinds import ExperimentTraits, MetricTraits
 from d2lbench.core.registry import REGISTRY, register
 
 Architecture = Literal["lenet", "alexnet", "vgg-11", "nin", "googlenet", "resnet-18"]
@@ -15,13 +15,13 @@ Side = Annotated[int, Ge(28)]
 
 
 @register(
-    "experiment",
+    ExperimentTraits,
     "architecture-counts",
     metrics={
-        "parameters": number("parameters"),
-        "multiplications": number("multiplications"),
-        "parameter_ratio": number(),
-        "multiplication_ratio": number(),
+        "parameters": MetricTraits(unit="parameters"),
+        "multiplications": MetricTraits(unit="multiplications"),
+        "parameter_ratio": MetricTraits(),
+        "multiplication_ratio": MetricTraits(),
     },
 )
 def architecture_counts(

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from d2lbench.catalogue.experiments.declared import number
 from d2lbench.core.generators import generator
+from d2lbench.core.kinds import ExperimentTraits, MetricTraits
 from d2lbench.core.registry import register
 
 #: A Fashion-MNIST image's side.
@@ -15,9 +15,13 @@ SIDE = 28
 
 
 @register(
-    "experiment",
+    ExperimentTraits,
     "convolution-shape",
-    metrics={"side": number("pixels"), "multiplications": number("multiplications"), "cost": number()},
+    metrics={
+        "side": MetricTraits(unit="pixels"),
+        "multiplications": MetricTraits(unit="multiplications"),
+        "cost": MetricTraits(),
+    },
 )
 def convolution_shape(
     seed: int,
@@ -54,7 +58,11 @@ def convolution_shape(
     }
 
 
-@register("experiment", "pixel-mixing", metrics={"off_the_pixel": number(), "beside_channel_product": number()})
+@register(
+    ExperimentTraits,
+    "pixel-mixing",
+    metrics={"off_the_pixel": MetricTraits(), "beside_channel_product": MetricTraits()},
+)
 def pixel_mixing(seed: int, /, *, kernel: Annotated[int, Ge(1)] = 1) -> dict[str, float]:
     """How much a convolution's output at a pixel depends on other pixels (Dive into Deep Learning, section 7.4.3).
 

@@ -6,15 +6,19 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt
 
-from d2lbench.catalogue.experiments.declared import number
 from d2lbench.core.generators import generator
+from d2lbench.core.kinds import ExperimentTraits, MetricTraits
 from d2lbench.core.registry import register
 from d2lbench.core.seeding import key_integer
 
 UNITS = 64
 
 
-@register("experiment", "dropout-mean", metrics={"standard_errors": number("standard errors"), "kept": number()})
+@register(
+    ExperimentTraits,
+    "dropout-mean",
+    metrics={"standard_errors": MetricTraits(unit="standard errors"), "kept": MetricTraits()},
+)
 def dropout_mean(
     seed: int, /, *, p: Annotated[float, Gt(0), Lt(1)], draws: Annotated[int, Ge(1)] = 2000
 ) -> dict[str, float]:

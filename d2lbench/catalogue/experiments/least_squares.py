@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
-from d2lbench.catalogue.experiments.declared import number
 from d2lbench.core.generators import generator
+from d2lbench.core.kinds import ExperimentTraits, MetricTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
     import torch
 
 
-@register("experiment", "least-squares", metrics={"gap": number()})
+@register(ExperimentTraits, "least-squares", metrics={"gap": MetricTraits()})
 def least_squares(
     seed: int, /, *, method: Literal["lbfgs", "gradient-descent"], steps: Annotated[int, Ge(1)] = 10
 ) -> dict[str, float]:

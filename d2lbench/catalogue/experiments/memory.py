@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from d2lbench.catalogue.experiments.declared import number
+from d2lbench.core.kinds import ExperimentTraits, MetricTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ PARAMETERS = 2000
 FILLING = 110
 
 
-@register("experiment", "optimizer-memory", metrics={"state_bytes": number("bytes per parameter")})
+@register(ExperimentTraits, "optimizer-memory", metrics={"state_bytes": MetricTraits(unit="bytes per parameter")})
 def optimizer_memory(
     seed: int, /, *, optimizer: Literal["sgd", "momentum", "asgd", "adam", "adamax", "lbfgs"]
 ) -> dict[str, float]:
@@ -68,7 +68,7 @@ def _bytes(value: Any) -> int:
     return sum(map(_bytes, value)) if isinstance(value, list | tuple) else 0
 
 
-@register("experiment", "changed-rate", metrics={"state_bytes": number("bytes per parameter")})
+@register(ExperimentTraits, "changed-rate", metrics={"state_bytes": MetricTraits(unit="bytes per parameter")})
 def changed_rate(seed: int, /, *, way: Literal["in-place", "rebuilt"]) -> dict[str, float]:
     """Bytes of state for each float32 parameter that Adam still has after its rate was changed (N1, section 3.3).
 

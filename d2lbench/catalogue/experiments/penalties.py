@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from d2lbench.catalogue.experiments.declared import number
 from d2lbench.core.generators import generator
+from d2lbench.core.kinds import ExperimentTraits, MetricTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 STRENGTH, STEPS = 0.1, 50
 
 
-@register("experiment", "penalty-or-decay", metrics={"largest_gap": number()})
+@register(ExperimentTraits, "penalty-or-decay", metrics={"largest_gap": MetricTraits()})
 def penalty_or_decay(seed: int, /, *, optimizer: Literal["sgd", "momentum", "adam", "adamw"]) -> dict[str, float]:
     """Largest distance of any weight between a run with an L2 penalty in the loss and one with weight decay.
 

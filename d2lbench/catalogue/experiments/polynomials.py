@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from annotated_types import Ge, Le
 
 from d2lbench.catalogue.datasets.regression import CUBIC, polynomial
-from d2lbench.catalogue.experiments.declared import number
+from d2lbench.core.kinds import ExperimentTraits, MetricTraits
 from d2lbench.core.registry import register
 
 #: Errors span decades, so sides differ by ratio; a twentieth matters, as of losses.
-_ERROR: Final[dict[str, Any]] = {"as_": "ratio", "margins": {"quick": 0.05, "full": 0.05}, "better": "lower"}
+_ERROR: Final = MetricTraits(as_="ratio", margins={"quick": 0.05, "full": 0.05}, better="lower")
 
 
 @register(
-    "experiment",
+    ExperimentTraits,
     "polynomial-least-squares",
-    metrics={"train_error": _ERROR, "test_error": _ERROR, "coefficient_error": number()},
+    metrics={"train_error": _ERROR, "test_error": _ERROR, "coefficient_error": MetricTraits()},
 )
 def polynomial_least_squares(seed: int, /, *, degree: Annotated[int, Ge(3), Le(50)] = 3) -> dict[str, float]:
     """Mean squared errors of the least-squares polynomial of a degree, on the data of ``polynomial``; float64.

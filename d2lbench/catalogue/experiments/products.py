@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from d2lbench.catalogue.experiments.declared import number
 from d2lbench.core.generators import generator
+from d2lbench.core.kinds import ExperimentTraits, MetricTraits
 from d2lbench.core.registry import register
 
 #: The largest entry, in magnitude, of the product that the source notes print (N4, section 4.8).
@@ -16,13 +16,13 @@ PRINTED = 5.1784e27
 
 
 @register(
-    "experiment",
+    ExperimentTraits,
     "matrix-product",
     metrics={
-        "growth": number("decades per factor"),
-        "expected_growth": number("decades per factor"),
-        "largest_entry": number("decades"),
-        "share_beyond_printed": number(),
+        "growth": MetricTraits(unit="decades per factor"),
+        "expected_growth": MetricTraits(unit="decades per factor"),
+        "largest_entry": MetricTraits(unit="decades"),
+        "share_beyond_printed": MetricTraits(),
     },
 )
 def matrix_product(
@@ -57,7 +57,7 @@ def matrix_product(
     }
 
 
-@register("experiment", "stacked-layers", metrics={"unexplained": number()})
+@register(ExperimentTraits, "stacked-layers", metrics={"unexplained": MetricTraits()})
 def stacked_layers(
     seed: int, /, *, activation: Literal["identity", "relu", "tanh"] = "identity", depth: Annotated[int, Ge(2)] = 4
 ) -> dict[str, float]:
@@ -85,7 +85,7 @@ def stacked_layers(
     return {"unexplained": float(rest.norm() / (h - h.mean(0)).norm())}
 
 
-@register("experiment", "line-on-xor", metrics={"lowest_loss": number("nats")})
+@register(ExperimentTraits, "line-on-xor", metrics={"lowest_loss": MetricTraits(unit="nats")})
 def line_on_xor(seed: int, /, *, guesses: Annotated[int, Ge(1)] = 10_000) -> dict[str, float]:
     """Lowest logistic loss that one linear layer reaches on the four points of XOR.
 

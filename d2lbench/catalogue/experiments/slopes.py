@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from d2lbench.catalogue.experiments.declared import number
+from d2lbench.core.kinds import ExperimentTraits, MetricTraits
 from d2lbench.core.registry import register
 
 #: From here on outward a slope is looked at "far out": sigmoid's is 4.5e-5 there, a 5,500th of its largest.
 FAR_OUT = 10.0
 
 
-@register("experiment", "activation-slopes", metrics={"largest_slope": number(), "slope_far_out": number()})
+@register(
+    ExperimentTraits, "activation-slopes", metrics={"largest_slope": MetricTraits(), "slope_far_out": MetricTraits()}
+)
 def activation_slopes(seed: int, /, *, function: Literal["sigmoid", "tanh"]) -> dict[str, float]:
     """Largest slope of an activation function, anywhere and at |x| ≥ 10 (Dive into Deep Learning, section 5.1.2).
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
-from d2lbench.catalogue.experiments.declared import number
 from d2lbench.core.generators import generator
+from d2lbench.core.kinds import ExperimentTraits, MetricTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -22,9 +22,13 @@ SILENT = 10_000
 
 
 @register(
-    "experiment",
+    ExperimentTraits,
     "step-bound",
-    metrics={"largest_step": number("rates"), "beyond_bound": number(), "beyond_published": number()},
+    metrics={
+        "largest_step": MetricTraits(unit="rates"),
+        "beyond_bound": MetricTraits(),
+        "beyond_published": MetricTraits(),
+    },
 )
 def step_bound(seed: int, /, *, optimizer: Literal["adam", "adamax"]) -> dict[str, float]:
     """Largest step of any parameter in units of the rate, beside two bounds, over gradients made to be hard.
@@ -76,7 +80,7 @@ def _hard_gradients(seed: int) -> torch.Tensor:
     return torch.cat([noise, made], dim=1)
 
 
-@register("experiment", "rescaled-gradients", metrics={"largest_change": number("rates")})
+@register(ExperimentTraits, "rescaled-gradients", metrics={"largest_change": MetricTraits(unit="rates")})
 def rescaled_gradients(seed: int, /, *, eps: Annotated[float, Ge(0)] = 1e-8) -> dict[str, float]:
     """Largest change of any step of Adam, in units of the rate, when each parameter's gradients are rescaled.
 

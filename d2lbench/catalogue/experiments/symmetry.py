@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Gt
 
-from d2lbench.catalogue.experiments.declared import number
 from d2lbench.core.generators import generator
+from d2lbench.core.kinds import ExperimentTraits, MetricTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ RATE = 6.4
 DECAY = 0.01
 
 
-@register("experiment", "hidden-symmetry", metrics={"relative_spread": number()})
+@register(ExperimentTraits, "hidden-symmetry", metrics={"relative_spread": MetricTraits()})
 def hidden_symmetry(
     seed: int,
     /,

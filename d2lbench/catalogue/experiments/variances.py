@@ -6,15 +6,15 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from d2lbench.catalogue.experiments.declared import number
 from d2lbench.core.generators import generator
+from d2lbench.core.kinds import ExperimentTraits, MetricTraits
 from d2lbench.core.registry import register
 
 
 @register(
-    "experiment",
+    ExperimentTraits,
     "xavier-variance",
-    metrics={"variance_ratio": number(), "over_formula": number()},
+    metrics={"variance_ratio": MetricTraits(), "over_formula": MetricTraits()},
 )
 def xavier_variance(
     seed: int, /, *, inputs: Annotated[int, Ge(1)], outputs: Annotated[int, Ge(1)] = 256, examples: int = 1000

@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Lt
 
-from d2lbench.catalogue.losses.loss import OF_CLASSES, Loss, argmax, frequencies, targets_of
+from d2lbench.catalogue.losses.loss import Loss, argmax, frequencies, needs_classes, targets_of
+from d2lbench.core.kinds import LossTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
     import torch
-
-
-def _classes(classes: int) -> int:
-    return classes
 
 
 def _one_for_two(classes: int) -> int:
@@ -25,7 +22,7 @@ def _log_frequencies(labels: torch.Tensor, classes: int) -> torch.Tensor:
     return frequencies(labels, classes).log()
 
 
-@register("loss", "cross-entropy", outputs=_classes, **OF_CLASSES)
+@register(LossTraits, "cross-entropy", task="classification", check=needs_classes)
 def cross_entropy(*, label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0) -> Loss:
     """-log softmax(o)[y] from raw outputs, fused and stable (Dive into Deep Learning, section 4.5.2).
 
@@ -61,7 +58,7 @@ def _derived_cross_entropy(outputs: torch.Tensor, labels: torch.Tensor) -> tuple
     return -logs.gather(1, places).squeeze(1), g.mT
 
 
-@register("loss", "nll", outputs=_classes, **OF_CLASSES)
+@register(LossTraits, "nll", task="classification", check=needs_classes)
 def nll(*, softmax: Literal["log-softmax", "shifted", "naive"] = "log-softmax") -> Loss:
     """The negative log-likelihood in two steps: a logarithm of the softmax, then the label's entry.
 
@@ -84,7 +81,7 @@ def nll(*, softmax: Literal["log-softmax", "shifted", "naive"] = "log-softmax") 
     return Loss(per_example, argmax, _log_frequencies)
 
 
-@register("loss", "bce", outputs=_one_for_two, **OF_CLASSES)
+@register(LossTraits, "bce", task="classification", check=needs_classes, outputs=_one_for_two)
 def bce() -> Loss:
     """Binary cross-entropy from raw outputs (torch.nn.BCEWithLogitsLoss): one output for two classes, else one each."""
     import torch

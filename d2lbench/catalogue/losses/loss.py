@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import DatasetTraits, LossTraits
 from d2lbench.core.registry import REGISTRY
 
 if TYPE_CHECKING:
@@ -53,17 +54,14 @@ class Loss:
         return self.predict(outputs) == labels
 
 
-def _needs_classes(config: Config) -> None:
+def needs_classes(config: Config) -> None:
     """Refuse a loss of classes where the dataset's targets are numbers."""
-    dataset = REGISTRY.get("dataset", config.dataset.name)
-    if dataset.trait("task", "classification") != "classification":
+    dataset = REGISTRY.get(DatasetTraits, config.dataset.name)
+    if dataset.traits.task != "classification":
         problem = f'loss "{config.loss.name}" compares classes, and dataset "{config.dataset.name}" has numbers'
-        entries = REGISTRY.entries("loss")
-        allowed = ", ".join(entry.name for entry in entries if entry.trait("task") != "classification")
+        entries = REGISTRY.entries(LossTraits)
+        allowed = ", ".join(entry.name for entry in entries if entry.traits.task != "classification")
         raise GridError(problem, key="loss", given=config.loss.name, allowed=allowed)
-
-
-OF_CLASSES: dict[str, Any] = {"task": "classification", "check": _needs_classes}
 
 
 def argmax(outputs: torch.Tensor) -> torch.Tensor:

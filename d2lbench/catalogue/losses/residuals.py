@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Gt
 
-from d2lbench.catalogue.losses.loss import OF_CLASSES, Loss, argmax, frequencies, targets_of
+from d2lbench.catalogue.losses.loss import Loss, argmax, frequencies, needs_classes, targets_of
+from d2lbench.core.kinds import LossTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
     import torch
 
     from d2lbench.catalogue.losses.loss import Derivative
-
-
-def _classes_or_one(classes: int) -> int:
-    return max(classes, 1)
 
 
 def _mean(labels: torch.Tensor, classes: int) -> torch.Tensor:
@@ -44,7 +41,7 @@ def _element_wise(
     return Loss(per_example, argmax, constant, derivative=derivative)
 
 
-@register("loss", "mse", task="any", outputs=_classes_or_one)
+@register(LossTraits, "mse", task="any")
 def mse() -> Loss:
     """The squared error, averaged over the outputs (torch.nn.MSELoss)."""
     import torch
@@ -62,7 +59,7 @@ def _derived_square(outputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.
     return error.square().mean(-1), error.mul(2).mul_(weight)
 
 
-@register("loss", "half-mse", task="any", outputs=_classes_or_one)
+@register(LossTraits, "half-mse", task="any")
 def half_mse() -> Loss:
     """Half the squared error, averaged over the outputs (Dive into Deep Learning, section 3.1.1.2)."""
     import torch
@@ -77,7 +74,7 @@ def half_mse() -> Loss:
     return _element_wise(half, _mean, derived)
 
 
-@register("loss", "l1", task="any", outputs=_classes_or_one)
+@register(LossTraits, "l1", task="any")
 def l1() -> Loss:
     """The absolute error, averaged over the outputs (torch.nn.L1Loss)."""
     import torch
@@ -85,7 +82,7 @@ def l1() -> Loss:
     return _element_wise(torch.nn.functional.l1_loss, _median)
 
 
-@register("loss", "smooth-l1", task="any", outputs=_classes_or_one)
+@register(LossTraits, "smooth-l1", task="any")
 def smooth_l1(*, beta: Annotated[float, Gt(0)] = 1.0) -> Loss:
     """Squared for errors below ``beta``, absolute beyond (Girshick 2015; torch.nn.SmoothL1Loss).
 
@@ -96,12 +93,7 @@ def smooth_l1(*, beta: Annotated[float, Gt(0)] = 1.0) -> Loss:
     return _element_wise(torch.nn.functional.smooth_l1_loss, _mean, beta=beta)
 
 
-def _one(classes: int) -> int:
-    del classes
-    return 1
-
-
-@register("loss", "rounded-mse", outputs=_one, **OF_CLASSES)
+@register(LossTraits, "rounded-mse", task="classification", check=needs_classes, outputs=lambda _: 1)
 def rounded_mse() -> Loss:
     """One output regresses on the class's number and is rounded to a class: what N1 warns of."""
     import torch

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Gt, Le
 
 from d2lbench.catalogue.metrics.record import At, Record, value_at
+from d2lbench.core.kinds import MetricTraits
 from d2lbench.core.registry import register
 
 Share = Annotated[float, Gt(0), Le(1)]
 
 
-def _curve_metric(name: str, better: str | None, filler: Callable[[Record], float], **traits: Any) -> None:
+_ACCURACY: Final = {"quick": 0.01, "full": 0.005}
+_LOSS: Final = {"quick": 0.05, "full": 0.05}
+
+
+def _curve_metric(name: str, traits: MetricTraits, filler: Callable[[Record], float]) -> None:
     """Register a metric that reads one series; ``filler`` says what stands for the values of a diverged run."""
 
     def read(record: Record, /, *, at: At = "last") -> Any:
@@ -23,32 +28,36 @@ def _curve_metric(name: str, better: str | None, filler: Callable[[Record], floa
         x, y = record.curve(name)
         if record.diverged:
             y = np.where(np.isfinite(y), y, filler(record))
-        value = value_at((x, y), at, better)
+        value = value_at((x, y), at, traits.better)
         diverged_end = record.diverged and at in {"last", "best"}
         return filler(record) if diverged_end else value
 
     split, _, what = name.partition("_")
     read.__doc__ = f"{what.capitalize()} on the {split} examples, in evaluation mode."
-    columns = {"columns": lambda _: (name,), "better": better, "curve": True}
-    register("metric", name, **columns, **traits)(read)
+    register(MetricTraits, name, **vars(traits))(read)
 
-
-_ACCURACY = {"as_": "difference", "margins": {"quick": 0.01, "full": 0.005}, "unit": "share"}
-_LOSS = {"as_": "ratio", "margins": {"quick": 0.05, "full": 0.05}, "unit": "nats"}
 
 for _split in ("train", "validation", "test"):
-    _curve_metric(f"{_split}_accuracy", "higher", lambda record: record.chance, split=_split, **_ACCURACY)
-    _curve_metric(f"{_split}_loss", "lower", Record.loss_when_diverged, split=_split, **_LOSS)
+    _curve_metric(
+        f"{_split}_accuracy",
+        MetricTraits(margins=_ACCURACY, better="higher", unit="share", curve=True),
+        lambda record: record.chance,
+    )
+    _curve_metric(
+        f"{_split}_loss",
+        MetricTraits(as_="ratio", margins=_LOSS, better="lower", unit="nats", curve=True),
+        Record.loss_when_diverged,
+    )
 
 
 @register(
-    "metric",
+    MetricTraits,
     "batch_loss",
-    columns=lambda _: ("batch_loss",),
+    as_="ratio",
+    margins=_LOSS,
     better="lower",
-    split="train",
+    unit="nats",
     curve=True,
-    **_LOSS,
 )
 def batch_loss(record: Record, /, *, at: At = "last") -> Any:
     """The mean loss of an epoch's mini-batches, as training sees them (dropout on, penalties left out)."""
@@ -63,12 +72,12 @@ def batch_loss(record: Record, /, *, at: At = "last") -> Any:
 
 
 @register(
-    "metric",
+    MetricTraits,
     "gap",
     columns=lambda _: ("train_accuracy", "test_accuracy"),
+    margins=_ACCURACY,
     better="lower",
-    split="test",
-    **_ACCURACY,
+    unit="share",
 )
 def gap(record: Record, /, *, at: Literal["start", "each", "last"] = "last") -> Any:
     """Training accuracy minus test accuracy, both in evaluation mode; 0 for a diverged run (both at chance)."""
@@ -79,13 +88,11 @@ def gap(record: Record, /, *, at: Literal["start", "each", "last"] = "last") -> 
 
 
 @register(
-    "metric",
+    MetricTraits,
     "epochs_to_target",
     columns=lambda options: (f"{options['split']}_accuracy",),
-    as_="difference",
     margins={"quick": 1.0, "full": 1.0},
     better="lower",
-    split=lambda options: options["split"],
     unit="epochs",
     censored=True,
 )
@@ -101,13 +108,11 @@ def epochs_to_target(
 
 
 @register(
-    "metric",
+    MetricTraits,
     "late_variation",
     columns=lambda _: ("batch_loss",),
     as_="ratio",
     margins={"quick": 0.2, "full": 0.2},
-    better=None,
-    split="train",
 )
 def late_variation(record: Record, /, *, share: Share = 0.34) -> float:
     """How much the loss still jumps at the end of training, relative to its height.
@@ -129,12 +134,9 @@ def late_variation(record: Record, /, *, share: Share = 0.34) -> float:
 
 
 @register(
-    "metric",
+    MetricTraits,
     "step_oscillation",
-    columns=lambda _: ("step_oscillation",),
-    as_="difference",
     margins={"quick": 0.05, "full": 0.05},
-    better=None,
     optional=True,
 )
 def step_oscillation(record: Record, /, *, at: Literal["each", "last"] = "last") -> Any:
@@ -146,13 +148,10 @@ def step_oscillation(record: Record, /, *, at: Literal["each", "last"] = "last")
 
 
 @register(
-    "metric",
+    MetricTraits,
     "opposed_share",
     columns=lambda _: ("train_loss", "test_loss"),
-    as_="difference",
     margins={"quick": 0.1, "full": 0.1},
-    better=None,
-    split="test",
     unit="share",
 )
 def opposed_share(record: Record, /, *, share: Share = 0.5) -> float:
@@ -171,13 +170,10 @@ def opposed_share(record: Record, /, *, share: Share = 0.5) -> float:
 
 
 @register(
-    "metric",
+    MetricTraits,
     "optimism",
     columns=lambda _: ("validation_accuracy", "test_accuracy"),
-    as_="difference",
-    margins={"quick": 0.01, "full": 0.005},
-    better=None,
-    split="test",
+    margins=_ACCURACY,
     unit="share",
 )
 def optimism(record: Record, /) -> float:
@@ -193,13 +189,9 @@ def optimism(record: Record, /) -> float:
 
 
 @register(
-    "metric",
+    MetricTraits,
     "doubt_auroc",
-    columns=lambda _: ("doubt_auroc",),
-    as_="difference",
     margins={"quick": 0.05, "full": 0.05},
-    better=None,
-    split="test",
     optional=True,
 )
 def doubt_auroc(record: Record, /) -> float:

@@ -6,14 +6,13 @@ import math
 from typing import Any
 
 from d2lbench.catalogue.metrics.record import At, Record, value_at
+from d2lbench.core.kinds import MetricTraits
 from d2lbench.core.registry import register
 
 
 @register(
-    "metric",
+    MetricTraits,
     "coefficient_error",
-    columns=lambda _: ("coefficient_error",),
-    as_="difference",
     margins={"quick": 0.1, "full": 0.1},
     better="lower",
     curve=True,
@@ -26,13 +25,11 @@ def coefficient_error(record: Record, /, *, at: At = "last") -> Any:
 
 
 @register(
-    "metric",
+    MetricTraits,
     "optimality_gap",
-    columns=lambda _: ("optimality_gap",),
     as_="ratio",
     margins={"quick": 0.05, "full": 0.05},
     better="lower",
-    split="train",
     curve=True,
 )
 def optimality_gap(record: Record, /, *, at: At = "last") -> Any:
@@ -51,13 +48,12 @@ def optimality_gap(record: Record, /, *, at: At = "last") -> Any:
 
 
 @register(
-    "metric",
+    MetricTraits,
     "loss_over_constant",
     columns=lambda _: ("test_loss",),
     as_="ratio",
     margins={"quick": 0.05, "full": 0.05},
     better="lower",
-    split="test",
 )
 def loss_over_constant(record: Record, /) -> float:
     """The test loss in units of what the best constant has: from 1 upward, nothing was learned that helps.
@@ -70,10 +66,9 @@ def loss_over_constant(record: Record, /) -> float:
 
 
 @register(
-    "metric",
+    MetricTraits,
     "epochs_used",
     columns=lambda _: ("stopped",),
-    as_="difference",
     margins={"quick": 1.0, "full": 1.0},
     better="lower",
     unit="epochs",

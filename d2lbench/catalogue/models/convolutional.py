@@ -18,6 +18,7 @@ from d2lbench.catalogue.layers import (
 )
 from d2lbench.catalogue.models.sizing import refuse_misfit
 from d2lbench.catalogue.shapes import Shape, shape_behind
+from d2lbench.core.kinds import ModelTraits
 from d2lbench.core.registry import register
 
 ActivationName = Literal["relu", "sigmoid", "tanh", "identity", "scaled-sigmoid"]
@@ -63,7 +64,7 @@ def closed(
     return (*body, *classifier(channels * height * width, hidden, outputs, activation, **also))
 
 
-@register("model", "lenet", images=True, check=refuse_misfit)
+@register(ModelTraits, "lenet", images=True, check=refuse_misfit)
 def lenet(
     shape: Shape,
     outputs: int,
@@ -84,7 +85,7 @@ def lenet(
     return closed(body, shape, (120, 84), outputs, activation, batch_norm=batch_norm, dropout=False)
 
 
-@register("model", "alexnet", images=True, check=refuse_misfit)
+@register(ModelTraits, "alexnet", images=True, check=refuse_misfit)
 def alexnet(shape: Shape, outputs: int, /, *, batch_norm: bool = False) -> Model:
     """AlexNet (Krizhevsky et al. 2012; Dive into Deep Learning, section 8.1).
 
@@ -102,7 +103,7 @@ def alexnet(shape: Shape, outputs: int, /, *, batch_norm: bool = False) -> Model
     return closed([*body, pool], shape, hidden, outputs, batch_norm=batch_norm, dropout=True)
 
 
-@register("model", "vgg-11", images=True, check=refuse_misfit)
+@register(ModelTraits, "vgg-11", images=True, check=refuse_misfit)
 def vgg11(shape: Shape, outputs: int, /, *, batch_norm: bool = False) -> Model:
     """VGG-11: five blocks of 3 × 3 convolutions (Simonyan and Zisserman 2015; Dive into Deep Learning, section 8.2).
 
@@ -123,7 +124,7 @@ def vgg11(shape: Shape, outputs: int, /, *, batch_norm: bool = False) -> Model:
     return closed(body, shape, hidden, outputs, batch_norm=batch_norm, dropout=True)
 
 
-@register("model", "nin", images=True, check=refuse_misfit)
+@register(ModelTraits, "nin", images=True, check=refuse_misfit)
 def nin(shape: Shape, outputs: int, /, *, batch_norm: bool = False) -> Model:
     """Network in network: 1 × 1 convolutions instead of linear layers (Lin et al. 2014; book section 8.3).
 

@@ -17,6 +17,7 @@ from d2lbench.catalogue.layers import (
 from d2lbench.catalogue.models.convolutional import Layers, conv_block, is_large
 from d2lbench.catalogue.models.sizing import refuse_misfit
 from d2lbench.catalogue.shapes import Shape, shape_behind
+from d2lbench.core.kinds import ModelTraits
 from d2lbench.core.registry import register
 
 #: Each inception block's outputs: the 1 × 1 path, the 3 × 3 path and the 5 × 5 path (reduced, then whole), the pooled.
@@ -52,7 +53,7 @@ def _inception(
     )
 
 
-@register("model", "googlenet", images=True, check=refuse_misfit)
+@register(ModelTraits, "googlenet", images=True, check=refuse_misfit)
 def googlenet(shape: Shape, outputs: int, /, *, batch_norm: bool = False) -> Model:
     """GoogLeNet: nine blocks of four paths, without the side classifiers (Szegedy et al. 2015; book section 8.4).
 
@@ -74,7 +75,7 @@ def googlenet(shape: Shape, outputs: int, /, *, batch_norm: bool = False) -> Mod
     return (*body, GlobalPool(), Linear("output", channels, outputs))
 
 
-@register("model", "resnet-18", images=True, check=refuse_misfit)
+@register(ModelTraits, "resnet-18", images=True, check=refuse_misfit)
 def resnet18(shape: Shape, outputs: int, /, *, batch_norm: bool = True) -> Model:
     """ResNet-18: eight blocks that add their input (He et al. 2016; Dive into Deep Learning, section 8.6).
 

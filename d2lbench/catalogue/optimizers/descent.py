@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from d2lbench.catalogue.optimizers.family import Decay, Family, Rate, Share, momentum_family
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import OptimizerTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def _nesterov_needs_momentum(config: Config) -> None:
         raise GridError(problem, key="optimizer.nesterov", given=given, allowed="momentum > 0 and dampening = 0")
 
 
-@register("optimizer", "sgd", family=momentum_family, check=_nesterov_needs_momentum)
+@register(OptimizerTraits, "sgd", family=momentum_family, check=_nesterov_needs_momentum)
 def sgd(*, lr: Rate = 0.1, momentum: Share = 0.0, dampening: Share = 0.0, nesterov: bool = False) -> Family:
     """Stochastic gradient descent, with momentum (Polyak 1964) or Nesterov's variant (Sutskever et al. 2013)."""
     del lr, dampening

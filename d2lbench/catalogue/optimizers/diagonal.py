@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from d2lbench.catalogue.optimizers.family import Decay, Epsilon, Family, Rate, Share, momentum_family
+from d2lbench.core.kinds import OptimizerTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def adagrad(
     return Family(update, "Adagrad", {"sum": "initial_accumulator_value"}, per_step)
 
 
-@register("optimizer", "rmsprop", family=momentum_family)
+@register(OptimizerTraits, "rmsprop", family=momentum_family)
 def rmsprop(
     *, lr: Rate = 0.01, alpha: Share = 0.99, eps: Epsilon = 1e-8, momentum: Share = 0.0, centered: bool = False
 ) -> Family:

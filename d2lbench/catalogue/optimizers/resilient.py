@@ -8,6 +8,7 @@ from annotated_types import Gt, Lt
 
 from d2lbench.catalogue.optimizers.family import Family, Rate
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import OptimizerTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _sizes_are_in_order(config: Config) -> None:
         raise GridError(problem, key="optimizer.step_sizes", given=given, allowed=allowed)
 
 
-@register("optimizer", "rprop", check=_sizes_are_in_order)
+@register(OptimizerTraits, "rprop", check=_sizes_are_in_order)
 def rprop(
     *,
     lr: Rate = 0.01,

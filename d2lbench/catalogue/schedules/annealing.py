@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt, Lt
 
 from d2lbench.catalogue.schedules.options import Length, Multiple, Share, Unit, Units, warmup_leaves_room
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import ScheduleTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from d2lbench.core.spec import Config
 
 
-@register("schedule", "cosine", check=warmup_leaves_room)
+@register(ScheduleTraits, "cosine", check=warmup_leaves_room)
 def cosine(
     optimizer: Optimizer,
     units: int,
@@ -49,7 +50,7 @@ def cosine(
     return Held(optimizer, T_max=until or units, eta_min=minimum * lr)
 
 
-@register("schedule", "cosine-restarts", check=warmup_leaves_room)
+@register(ScheduleTraits, "cosine-restarts", check=warmup_leaves_room)
 def cosine_restarts(
     optimizer: Optimizer,
     units: int,
@@ -85,7 +86,7 @@ def _rise_takes_time(config: Config) -> None:
         )
 
 
-@register("schedule", "one-cycle", check=_rise_takes_time)
+@register(ScheduleTraits, "one-cycle", check=_rise_takes_time)
 def one_cycle(
     optimizer: Optimizer,
     units: int,

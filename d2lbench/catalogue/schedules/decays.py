@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Lt, MinLen
 from d2lbench.catalogue.schedules.options import Factor, Length, Multiple, Share, Unit, Units, warmup_leaves_room
 from d2lbench.catalogue.stopping import refuse_nothing_to_watch
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import ScheduleTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from d2lbench.core.spec import Config
 
 
-@register("schedule", "constant", check=warmup_leaves_room)
+@register(ScheduleTraits, "constant", check=warmup_leaves_room)
 def constant(
     optimizer: Optimizer, units: int, /, *, warmup: Units = 0, warmup_start: Share = 0.0, unit: Unit = "epoch"
 ) -> LRScheduler:
@@ -29,7 +30,7 @@ def constant(
     return LambdaLR(optimizer, lambda _: 1.0)
 
 
-@register("schedule", "linear-decay", check=warmup_leaves_room)
+@register(ScheduleTraits, "linear-decay", check=warmup_leaves_room)
 def linear_decay(
     optimizer: Optimizer,
     units: int,
@@ -48,7 +49,7 @@ def linear_decay(
     return LambdaLR(optimizer, lambda now: 1.0 if now < first else max(0.0, (units - now) / (units - first)))
 
 
-@register("schedule", "square-root", check=warmup_leaves_room)
+@register(ScheduleTraits, "square-root", check=warmup_leaves_room)
 def square_root(
     optimizer: Optimizer,
     units: int,
@@ -71,7 +72,7 @@ def square_root(
     return LambdaLR(optimizer, lambda now: scale / (now + 1) ** 0.5)
 
 
-@register("schedule", "step", check=warmup_leaves_room)
+@register(ScheduleTraits, "step", check=warmup_leaves_room)
 def step(
     optimizer: Optimizer,
     units: int,
@@ -90,7 +91,7 @@ def step(
     return StepLR(optimizer, step_size=step_size, gamma=gamma)
 
 
-@register("schedule", "multi-step", check=warmup_leaves_room)
+@register(ScheduleTraits, "multi-step", check=warmup_leaves_room)
 def multi_step(
     optimizer: Optimizer,
     units: int,
@@ -118,7 +119,7 @@ def multi_step(
     return scheduler
 
 
-@register("schedule", "exponential", check=warmup_leaves_room)
+@register(ScheduleTraits, "exponential", check=warmup_leaves_room)
 def exponential(
     optimizer: Optimizer,
     units: int,
@@ -148,7 +149,7 @@ def _plateau_by_epoch(config: Config) -> None:
         raise GridError(problem, key="eval_train_every", given=given, allowed='1, or metric = "batch_loss"')
 
 
-@register("schedule", "plateau", check=_plateau_by_epoch, watches=True)
+@register(ScheduleTraits, "plateau", check=_plateau_by_epoch, watches=True)
 def plateau(
     optimizer: Optimizer,
     units: int,
