@@ -10,7 +10,7 @@ import scipy.special
 import torch
 
 from d2lbench import catalogue
-from d2lbench.catalogue.experiments import symmetry
+from d2lbench.catalogue.experiments import layers
 
 REGISTRY = catalogue.load()
 
@@ -97,7 +97,7 @@ def test_gradients_by_hand_are_those_of_automatic_differentiation(decay, dropped
     o = (h if kept is None else h * kept) @ net[2] + net[3]
     loss = torch.nn.functional.mse_loss(o, y) + decay / 2 * (net[0].square().sum() + net[2].square().sum())
     with torch.no_grad():
-        by_hand = symmetry.gradients(net, x, y, kept=kept, decay=decay)
+        by_hand = layers.gradients(net, x, y, kept=kept, decay=decay)
     for ours, theirs in zip(by_hand, torch.autograd.grad(loss, net), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-13)
 

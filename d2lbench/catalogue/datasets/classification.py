@@ -42,9 +42,7 @@ def _fits_xor(config: Config) -> None:
     check=_fits_xor,
     shape=(2,),
     classes=2,
-    task="classification",
     sizes={"train": 200, "validation": 200, "test": 1000},
-    embedded=True,
 )
 def xor(
     seed: int,
@@ -101,10 +99,8 @@ def _frequencies(vocabulary: int, seed: int) -> Reals:
     check=_fits_topics,
     shape=lambda options: (options["length"],),
     classes=TOPICS,
-    task="classification",
     vocabulary=lambda options: options["vocabulary"],
     sizes={"train": 1000, "validation": 500, "test": 1000},
-    embedded=True,
 )
 def topics(
     seed: int,

@@ -84,9 +84,7 @@ def _fits(config: Config) -> None:
     check=_fits,
     shape=(1, 8, 8),
     classes=10,
-    task="classification",
     sizes={"train": 900, "validation": 400, "test": 497},
-    embedded=True,
 )
 def digits(seed: int, /, *, train_size: TrainSize | None = None, folds: Folds = 0, fold: Fold = 0) -> Splits:
     """Handwritten digits, 8 × 8 (scikit-learn): a stratified split per seed into 900, 400 and 497.
