@@ -9,7 +9,9 @@ one unit after it is meant: the first unit has the optimizer's own rate, unit t 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+import functools
+import inspect
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
@@ -19,11 +21,14 @@ from d2lbench.core.kinds import ScheduleTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
     from d2lbench.core.spec import Config
 
+Build = TypeVar("Build", bound="Callable[..., LRScheduler | ReduceLROnPlateau]")
 Units = Annotated[int, Ge(0)]
 Length = Annotated[int, Ge(1)]
 Share = Annotated[float, Ge(0), Le(1)]
@@ -48,18 +53,33 @@ def warmup_leaves_room(config: Config) -> None:
         )
 
 
-@register(ScheduleTraits, "cosine", check=warmup_leaves_room)
+def _warm_up(*, warmup: Units = 0, warmup_start: Share = 0.0, unit: Unit = "epoch") -> None:
+    """Take the options that every schedule has and the engine obeys; only its signature is used."""
+
+
+def _schedule(
+    name: str, *, check: Callable[[Config], None] = warmup_leaves_room, watches: bool = False
+) -> Callable[[Build], Build]:
+    """Register a schedule with the options of the warm-up behind its own; one that watches goes by epochs alone."""
+
+    def decorate(build: Build) -> Build:
+        own, warm = (inspect.signature(each).parameters for each in (build, _warm_up))
+
+        @functools.wraps(build)
+        def factory(optimizer: Optimizer, units: int, /, **options: Any) -> LRScheduler | ReduceLROnPlateau:
+            return build(optimizer, units, **{name: value for name, value in options.items() if name not in warm})
+
+        behind = [parameter for parameter in warm.values() if not (watches and parameter.name == "unit")]
+        vars(factory)["__signature__"] = inspect.Signature([*own.values(), *behind])
+        register(ScheduleTraits, name, check=check, watches=watches)(factory)
+        return build
+
+    return decorate
+
+
+@_schedule("cosine")
 def cosine(
-    optimizer: Optimizer,
-    units: int,
-    /,
-    *,
-    minimum: Share = 0.0,
-    until: Length | None = None,
-    late: bool = False,
-    warmup: Units = 0,
-    warmup_start: Share = 0.0,
-    unit: Unit = "epoch",
+    optimizer: Optimizer, units: int, /, *, minimum: Share = 0.0, until: Length | None = None, late: bool = False
 ) -> LRScheduler:
     """Half a cosine down to ``minimum`` × the rate, one unit after the last (Loshchilov and Hutter 2017).
 
@@ -75,23 +95,14 @@ def cosine(
         def get_lr(self) -> list[Any]:
             return super().get_lr() if self.last_epoch <= self.T_max else self.get_last_lr()
 
-    del late, warmup, warmup_start, unit
+    del late
     lr = optimizer.param_groups[0]["lr"]
     return Held(optimizer, T_max=until or units, eta_min=minimum * lr)
 
 
-@register(ScheduleTraits, "cosine-restarts", check=warmup_leaves_room)
+@_schedule("cosine-restarts")
 def cosine_restarts(
-    optimizer: Optimizer,
-    units: int,
-    /,
-    *,
-    period: Length = 10,
-    growth: Length = 1,
-    minimum: Share = 0.0,
-    warmup: Units = 0,
-    warmup_start: Share = 0.0,
-    unit: Unit = "epoch",
+    optimizer: Optimizer, units: int, /, *, period: Length = 10, growth: Length = 1, minimum: Share = 0.0
 ) -> LRScheduler:
     """Half a cosine down to ``minimum`` × the rate, again and again from the top (Loshchilov and Hutter 2017).
 
@@ -99,7 +110,7 @@ def cosine_restarts(
     """
     from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
-    del units, warmup, warmup_start, unit
+    del units
     lr = optimizer.param_groups[0]["lr"]
     return CosineAnnealingWarmRestarts(optimizer, T_0=period, T_mult=growth, eta_min=minimum * lr)
 
@@ -116,7 +127,7 @@ def _rise_takes_time(config: Config) -> None:
         )
 
 
-@register(ScheduleTraits, "one-cycle", check=_rise_takes_time)
+@_schedule("one-cycle", check=_rise_takes_time)
 def one_cycle(
     optimizer: Optimizer,
     units: int,
@@ -126,9 +137,6 @@ def one_cycle(
     pct_start: Annotated[float, Gt(0), Lt(1)] = 0.3,
     div_factor: Annotated[float, Ge(1)] = 25.0,
     final_div_factor: Annotated[float, Ge(1)] = 1e4,
-    warmup: Units = 0,
-    warmup_start: Share = 0.0,
-    unit: Unit = "epoch",
 ) -> LRScheduler:
     """Up to ``peak`` × the rate for the share ``pct_start`` of the budget, then down (Smith and Topin 2018).
 
@@ -137,7 +145,6 @@ def one_cycle(
     """
     from torch.optim.lr_scheduler import OneCycleLR
 
-    del warmup, warmup_start, unit
     return OneCycleLR(
         optimizer,
         max_lr=peak * optimizer.param_groups[0]["lr"],
@@ -149,48 +156,26 @@ def one_cycle(
     )
 
 
-@register(ScheduleTraits, "constant", check=warmup_leaves_room)
-def constant(
-    optimizer: Optimizer, units: int, /, *, warmup: Units = 0, warmup_start: Share = 0.0, unit: Unit = "epoch"
-) -> LRScheduler:
+@_schedule("constant")
+def constant(optimizer: Optimizer, units: int, /) -> LRScheduler:
     """One rate from the first step to the last."""
     from torch.optim.lr_scheduler import LambdaLR
 
-    del units, warmup, warmup_start, unit
+    del units
     return LambdaLR(optimizer, lambda _: 1.0)
 
 
-@register(ScheduleTraits, "linear-decay", check=warmup_leaves_room)
-def linear_decay(
-    optimizer: Optimizer,
-    units: int,
-    /,
-    *,
-    start: Annotated[float, Ge(0), Lt(1)] = 0.5,
-    warmup: Units = 0,
-    warmup_start: Share = 0.0,
-    unit: Unit = "epoch",
-) -> LRScheduler:
+@_schedule("linear-decay")
+def linear_decay(optimizer: Optimizer, units: int, /, *, start: Annotated[float, Ge(0), Lt(1)] = 0.5) -> LRScheduler:
     """The full rate for the share ``start`` of the budget, then in a straight line; 0 one unit after the last."""
     from torch.optim.lr_scheduler import LambdaLR
 
-    del warmup, warmup_start, unit
     first = round(start * units)
     return LambdaLR(optimizer, lambda now: 1.0 if now < first else max(0.0, (units - now) / (units - first)))
 
 
-@register(ScheduleTraits, "square-root", check=warmup_leaves_room)
-def square_root(
-    optimizer: Optimizer,
-    units: int,
-    /,
-    *,
-    scale: Multiple = 1.0,
-    late: bool = False,
-    warmup: Units = 0,
-    warmup_start: Share = 0.0,
-    unit: Unit = "epoch",
-) -> LRScheduler:
+@_schedule("square-root")
+def square_root(optimizer: Optimizer, units: int, /, *, scale: Multiple = 1.0, late: bool = False) -> LRScheduler:
     """Divide by the square root of the number of units begun (Dive into Deep Learning, section 12.11.2).
 
     ``scale`` is the schedule's first rate over the optimizer's: the book gives 0.1 to the one and 0.3 to the other.
@@ -198,30 +183,20 @@ def square_root(
     """
     from torch.optim.lr_scheduler import LambdaLR
 
-    del units, late, warmup, warmup_start, unit
+    del units, late
     return LambdaLR(optimizer, lambda now: scale / (now + 1) ** 0.5)
 
 
-@register(ScheduleTraits, "step", check=warmup_leaves_room)
-def step(
-    optimizer: Optimizer,
-    units: int,
-    /,
-    *,
-    step_size: Length = 10,
-    gamma: Factor = 0.1,
-    warmup: Units = 0,
-    warmup_start: Share = 0.0,
-    unit: Unit = "epoch",
-) -> LRScheduler:
+@_schedule("step")
+def step(optimizer: Optimizer, units: int, /, *, step_size: Length = 10, gamma: Factor = 0.1) -> LRScheduler:
     """Multiply by ``gamma`` every ``step_size`` units (Dive into Deep Learning, section 12.11)."""
     from torch.optim.lr_scheduler import StepLR
 
-    del units, warmup, warmup_start, unit
+    del units
     return StepLR(optimizer, step_size=step_size, gamma=gamma)
 
 
-@register(ScheduleTraits, "multi-step", check=warmup_leaves_room)
+@_schedule("multi-step")
 def multi_step(
     optimizer: Optimizer,
     units: int,
@@ -230,9 +205,6 @@ def multi_step(
     milestones: Annotated[tuple[Length, ...], MinLen(1)] = (15, 25),
     gamma: Factor = 0.1,
     spent: Units = 0,
-    warmup: Units = 0,
-    warmup_start: Share = 0.0,
-    unit: Unit = "epoch",
 ) -> LRScheduler:
     """Multiply by ``gamma`` at each milestone (Dive into Deep Learning, section 12.11.3.2).
 
@@ -241,7 +213,7 @@ def multi_step(
     """
     from torch.optim.lr_scheduler import MultiStepLR
 
-    del units, warmup, warmup_start, unit
+    del units
     scheduler = MultiStepLR(optimizer, milestones=list(milestones), gamma=gamma)
     for _ in range(spent):
         optimizer.step()  # moves nothing, there being no gradients yet: torch wants it before the scheduler's
@@ -249,21 +221,12 @@ def multi_step(
     return scheduler
 
 
-@register(ScheduleTraits, "exponential", check=warmup_leaves_room)
-def exponential(
-    optimizer: Optimizer,
-    units: int,
-    /,
-    *,
-    gamma: Factor = 0.9,
-    warmup: Units = 0,
-    warmup_start: Share = 0.0,
-    unit: Unit = "epoch",
-) -> LRScheduler:
+@_schedule("exponential")
+def exponential(optimizer: Optimizer, units: int, /, *, gamma: Factor = 0.9) -> LRScheduler:
     """Multiply by ``gamma`` every unit."""
     from torch.optim.lr_scheduler import ExponentialLR
 
-    del units, warmup, warmup_start, unit
+    del units
     return ExponentialLR(optimizer, gamma=gamma)
 
 
@@ -279,7 +242,7 @@ def _plateau_by_epoch(config: Config) -> None:
         raise GridError(problem, key="eval_train_every", given=given, allowed='1, or metric = "batch_loss"')
 
 
-@register(ScheduleTraits, "plateau", check=_plateau_by_epoch, watches=True)
+@_schedule("plateau", check=_plateau_by_epoch, watches=True)
 def plateau(
     optimizer: Optimizer,
     units: int,
@@ -291,13 +254,11 @@ def plateau(
     threshold: Annotated[float, Ge(0)] = 1e-4,
     cooldown: Units = 0,
     min_lr: Annotated[float, Ge(0)] = 0.0,
-    warmup: Units = 0,
-    warmup_start: Share = 0.0,
 ) -> ReduceLROnPlateau:
     """Multiply by ``factor`` when the watched metric has not improved for more than ``patience`` epochs."""
     from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-    del units, warmup, warmup_start
+    del units
     mode: Any = "max" if metric.endswith("accuracy") else "min"
     return ReduceLROnPlateau(
         optimizer, mode=mode, factor=factor, patience=patience, threshold=threshold, cooldown=cooldown, min_lr=min_lr

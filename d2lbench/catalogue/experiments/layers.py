@@ -238,9 +238,7 @@ def gradients(
 
 
 @register(
-    ExperimentTraits,
-    "xavier-variance",
-    metrics={"variance_ratio": MetricTraits(), "over_formula": MetricTraits()},
+    ExperimentTraits, "xavier-variance", metrics={"variance_ratio": MetricTraits(), "over_formula": MetricTraits()}
 )
 def xavier_variance(
     seed: int, /, *, inputs: Annotated[int, Ge(1)], outputs: Annotated[int, Ge(1)] = 256, examples: int = 1000

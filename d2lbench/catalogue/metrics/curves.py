@@ -50,15 +50,7 @@ for _split in ("train", "validation", "test"):
     )
 
 
-@register(
-    MetricTraits,
-    "batch_loss",
-    as_="ratio",
-    margins=_LOSS,
-    better="lower",
-    unit="nats",
-    curve=True,
-)
+@register(MetricTraits, "batch_loss", as_="ratio", margins=_LOSS, better="lower", unit="nats", curve=True)
 def batch_loss(record: Record, /, *, at: At = "last") -> Any:
     """The mean loss of an epoch's mini-batches, as training sees them (dropout on, penalties left out)."""
     import numpy as np
@@ -108,11 +100,7 @@ def epochs_to_target(
 
 
 @register(
-    MetricTraits,
-    "late_variation",
-    columns=lambda _: ("batch_loss",),
-    as_="ratio",
-    margins={"quick": 0.2, "full": 0.2},
+    MetricTraits, "late_variation", columns=lambda _: ("batch_loss",), as_="ratio", margins={"quick": 0.2, "full": 0.2}
 )
 def late_variation(record: Record, /, *, share: Share = 0.34) -> float:
     """How much the loss still jumps at the end of training, relative to its height.
@@ -133,12 +121,7 @@ def late_variation(record: Record, /, *, share: Share = 0.34) -> float:
     return float(max(np.sqrt((rest**2).sum() / max(1, len(late) - 2)), 1e-12) / max(late.mean(), 1e-12))
 
 
-@register(
-    MetricTraits,
-    "step_oscillation",
-    margins={"quick": 0.05, "full": 0.05},
-    optional=True,
-)
+@register(MetricTraits, "step_oscillation", margins={"quick": 0.05, "full": 0.05}, optional=True)
 def step_oscillation(record: Record, /, *, at: Literal["each", "last"] = "last") -> Any:
     """The variance of an epoch's steps, free of their size: the share of their squared length that cancels out.
 
@@ -188,12 +171,7 @@ def optimism(record: Record, /) -> float:
     )
 
 
-@register(
-    MetricTraits,
-    "doubt_auroc",
-    margins={"quick": 0.05, "full": 0.05},
-    optional=True,
-)
+@register(MetricTraits, "doubt_auroc", margins={"quick": 0.05, "full": 0.05}, optional=True)
 def doubt_auroc(record: Record, /) -> float:
     """How well agreement among passes with dropout tells right test answers from wrong ones: 0.5 not at all, 1 fully.
 
@@ -202,13 +180,7 @@ def doubt_auroc(record: Record, /) -> float:
     return float(value_at(record.curve("doubt_auroc"), "last", None))
 
 
-@register(
-    MetricTraits,
-    "coefficient_error",
-    margins={"quick": 0.1, "full": 0.1},
-    better="lower",
-    curve=True,
-)
+@register(MetricTraits, "coefficient_error", margins={"quick": 0.1, "full": 0.1}, better="lower", curve=True)
 def coefficient_error(record: Record, /, *, at: At = "last") -> Any:
     """The largest distance between a linear model's coefficients and those that made the data; infinite if diverged."""
     if record.diverged and at in {"last", "best"}:
@@ -217,12 +189,7 @@ def coefficient_error(record: Record, /, *, at: At = "last") -> Any:
 
 
 @register(
-    MetricTraits,
-    "optimality_gap",
-    as_="ratio",
-    margins={"quick": 0.05, "full": 0.05},
-    better="lower",
-    curve=True,
+    MetricTraits, "optimality_gap", as_="ratio", margins={"quick": 0.05, "full": 0.05}, better="lower", curve=True
 )
 def optimality_gap(record: Record, /, *, at: At = "last") -> Any:
     """How far a linear model's training loss is above the least-squares optimum, in the loss's unit.

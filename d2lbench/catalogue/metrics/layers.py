@@ -96,13 +96,7 @@ _last_over_first("activation_variance", "Activation variance")
 _last_over_first("weight_change", "Relative weight change")
 
 
-@register(
-    MetricTraits,
-    "log10_gradient_norm",
-    columns=_layer_series("gradient_norm"),
-    margins=_DECADES,
-    unit="decades",
-)
+@register(MetricTraits, "log10_gradient_norm", columns=_layer_series("gradient_norm"), margins=_DECADES, unit="decades")
 def log10_gradient_norm(record: Record, /, *, layer: Layer = 1, at: Literal["start", "last"] = "last") -> float:
     """Decimal logarithm of a layer's gradient norm: what decays in a straight line when gradients vanish."""
     return _log10(float(value_at(record.curve(f"gradient_norm/{layer}"), at, None)))
