@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from d2lbench.core.kinds import DTYPES
 from d2lbench.timing import cases as registered
 from d2lbench.timing.built import PHASES
 from d2lbench.timing.result import Measurement, Setting
-from d2lbench.timing.selection import DTYPES, cases, select
+from d2lbench.timing.selection import cases, select
 
 #: What every change is timed by, within five minutes on two cores; `--kernels all` is everything that is registered.
 DEFAULT_PHASES = ("forward", "backward", "step")

@@ -12,7 +12,7 @@ def _fashion_mnist() -> str:
     from d2lbench import catalogue
 
     try:
-        catalogue.load().get("dataset", "fashion-mnist").trait("locate")()
+        catalogue.load().get("dataset", "fashion-mnist").traits.locate()
     except DataError as error:
         return str(error)
     return ""

@@ -14,6 +14,7 @@ from d2lbench.analysis.published import beside_published
 from d2lbench.analysis.results import Results
 from d2lbench.analysis.tables import arm_table, kernel_table
 from d2lbench.analysis.timings import kernels
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.registry import REGISTRY
 from d2lbench.core.spec import COMPONENT_KEYS, NO_STOPPING, SCALAR_KEYS, Component, Config, spelled
 from d2lbench.core.version import __version__
@@ -103,7 +104,7 @@ def _machine(results: Results, store: Store) -> tuple[tuple[str, str], ...]:
 
 def _described(component: Component) -> str:
     """Return a component with all of its options, defaults too: a reader should not have to look them up."""
-    derived = REGISTRY.get(component.kind, component.name).trait("derived", ())
+    derived = REGISTRY.get(component.kind, component.name).traits.derived
     options = [(name, value) for name, value in component.options if value is not None and name not in derived]
     inner = ", ".join(f"{name}={spelled(value)}" for name, value in options)
     return f"{component.name}({inner})" if inner else component.name
@@ -111,7 +112,7 @@ def _described(component: Component) -> str:
 
 def _data(grid: Grid) -> tuple[tuple[str, str], ...]:
     datasets = {arm.config.dataset.name for arm in grid.arms if isinstance(arm.config, Config)}
-    return tuple((name, str(REGISTRY.get("dataset", name).trait("checksum"))) for name in sorted(datasets))
+    return tuple((name, REGISTRY.get(DatasetTraits, name).traits.checksum) for name in sorted(datasets))
 
 
 def _provenance(store: Store, environment: str) -> tuple[tuple[str, str], ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from d2lbench.analysis.figures import Interval
 from d2lbench.analysis.statistics import t_interval
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.registry import REGISTRY
 from d2lbench.core.spec import Component, Config
 from d2lbench.grid.claims.measures import metric_entry
@@ -86,7 +87,7 @@ def predicts_numbers(config: Configuration) -> bool:
     """Whether a configuration trains a regression."""
     if not isinstance(config, Config):
         return False
-    return bool(REGISTRY.get("dataset", config.dataset.name).trait("task", "classification") == "regression")
+    return REGISTRY.get(DatasetTraits, config.dataset.name).traits.task == "regression"
 
 
 def headline_of(grid: Grid) -> Headline:
@@ -97,7 +98,7 @@ def headline_of(grid: Grid) -> Headline:
 
 def unit_of(metric: Component, configs: Sequence[Configuration]) -> str:
     """Return a metric's unit; a squared error is in no nats, which is what losses of classes are in."""
-    unit = str(metric_entry(REGISTRY, metric).trait("unit", ""))
+    unit = metric_entry(REGISTRY, metric).traits.unit
     return "" if unit == "nats" and any(predicts_numbers(config) for config in configs) else unit
 
 

@@ -41,7 +41,7 @@ def _view(results: Results, entry: Published) -> PublishedView:
     found = (results.reading(entry.arm, seed, entry.metric, "default", None) for seed in seeds)
     readings = [reading for reading in found if reading is not None and math.isfinite(reading.value)]
     values = tuple(reading.value for reading in readings)
-    ratio = metric_entry(results.registry, entry.metric).trait("as_") == "ratio" and all(value > 0 for value in values)
+    ratio = metric_entry(results.registry, entry.metric).traits.as_ == "ratio" and all(value > 0 for value in values)
     known = _interval(values, ratio=ratio) if len(values) >= FEWEST_SEEDS else None
     unit = unit_of(entry.metric, [entry.arm.config])
     return PublishedView(
@@ -119,7 +119,7 @@ def _notes(readings: list[Reading], interval: Interval | None, declared: int) ->
 def _censored(results: Results, entry: Published, values: tuple[float, ...]) -> list[str]:
     """Return how many runs never got to what the metric waits for."""
     config = entry.arm.config
-    if not isinstance(config, Config) or not metric_entry(results.registry, entry.metric).trait("censored"):
+    if not isinstance(config, Config) or not metric_entry(results.registry, entry.metric).traits.censored:
         return []
     late = sum(value > config.epochs for value in values)
     return [f"{late} of {len(values)} runs never got there: counted as budget + 1"] if late else []

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from d2lbench.catalogue.metrics import Record
+from d2lbench.core.kinds import DatasetTraits, MetricTraits
 from d2lbench.core.registry import REGISTRY, Registry
 from d2lbench.core.spec import Cell, Config
 from d2lbench.grid.claims.measures import metric_entry
@@ -84,7 +85,7 @@ class Results:
     def positions(self, cell: Cell, metric: Component) -> Any:
         """Return the epochs of a curve metric's values."""
         record = self.record(cell)
-        columns = self.registry.get("metric", metric.name).trait("columns")(dict(metric.options))
+        columns = self.registry.get(MetricTraits, metric.name).traits.series(metric)
         return None if record is None else record.curve(columns[0])[0]
 
     # ------------------------------------------------------------------------------------------------- tuning
@@ -110,7 +111,7 @@ class Results:
         values = [self.read(cell, select) for cell in cells]
         if any(value is None for value in values):
             return None
-        sign = -1 if self.registry.get("metric", select.name).trait("better") == "lower" else 1
+        sign = -1 if self.registry.get(MetricTraits, select.name).traits.better == "lower" else 1
         ranks = []
         for cell, value in zip(cells, values, strict=True):
             run = self.run(cell)
@@ -133,7 +134,7 @@ class Results:
 
     def _examples(self, dataset: Component, split: str) -> float:
         """Return how many examples a split has; infinite where the dataset does not say."""
-        sizes = self.registry.get("dataset", dataset.name).trait("sizes", {})
+        sizes = self.registry.get(DatasetTraits, dataset.name).traits.sizes
         most = sizes.get("train", math.inf)
         train, folds = dataset.get("train_size") or most, dataset.get("folds") or 0
         if split == "train":

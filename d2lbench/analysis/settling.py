@@ -8,6 +8,7 @@ import numpy as np
 
 from d2lbench.analysis.results import decisive_seeds
 from d2lbench.analysis.statistics import crossed_bootstrap
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.spec import Config
 from d2lbench.grid.claims.measures import metric_entry
 from d2lbench.grid.claims.statement import Side
@@ -34,11 +35,11 @@ def settled(results: Results, part: Part, comparison: Comparison) -> float | Non
     None where the metric has no curve, the statistic does not read its end, or no evaluation lies near the end.
     """
     entry = metric_entry(results.registry, part.metric)
-    if part.along not in {"", "contexts", "arms"} or not entry.trait("curve"):
+    if part.along not in {"", "contexts", "arms"} or not entry.traits.curve:
         return None
     if dict(part.metric.options).get("at", "last") != "last":
         return None
-    column = entry.trait("columns")(dict(part.metric.options))[0]
+    column = entry.traits.series(part.metric)[0]
     moves = []
     for side in comparison.sides:
         changes = [
@@ -69,7 +70,7 @@ def _late_change(results: Results, arm: Arm, seed: int, stage: str, part: Part, 
 def notes(results: Results, part: Part, comparison: Comparison, rows: Sequence[SeedRow]) -> tuple[str, ...]:
     """Return what a reader must know of a comparison's numbers: censored values, and what they generalize to."""
     told = []
-    if metric_entry(results.registry, part.metric).trait("censored"):
+    if metric_entry(results.registry, part.metric).traits.censored:
         for name, side in (("first", comparison.first), ("second", comparison.second)):
             late = sum(getattr(row, name) > _budget(side) for row in rows) if isinstance(side, Side) else 0
             if late:
@@ -95,9 +96,7 @@ def on_such_data(results: Results, part: Part, comparison: Comparison) -> tuple[
     if part.metric.name != "test_accuracy" or part.along or not isinstance(comparison.second, Side):
         return None
     config = comparison.first.arm.config
-    if not isinstance(config, Config) or results.registry.get("dataset", config.dataset.name).trait(
-        "embedded", default=True
-    ):
+    if not isinstance(config, Config) or results.registry.get(DatasetTraits, config.dataset.name).traits.embedded:
         return None
     first = _hits(results, part, comparison.first)
     second = _hits(results, part, comparison.second)

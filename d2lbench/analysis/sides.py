@@ -10,6 +10,7 @@ import numpy as np
 
 from d2lbench.analysis.results import Reading, Results, decisive_seeds, rung_label
 from d2lbench.catalogue.statistics import window_bounds
+from d2lbench.core.kinds import StatisticTraits
 from d2lbench.core.spec import Cell
 from d2lbench.grid.claims.measures import metric_entry
 
@@ -36,22 +37,22 @@ class Reducer:
 
     def __init__(self, results: Results, part: Part) -> None:
         self._results, self._part = results, part
-        entry = results.registry.get("statistic", part.statistic.name)
+        entry = results.registry.get(StatisticTraits, part.statistic.name)
         self._statistic = entry
         self._options: dict[str, Any] = {name: value for name, value in part.statistic.options if name != "reference"}
         # A regret is a difference itself, so that a ratio of it is one of what it compares.
-        logs_first = bool(entry.trait("linear")) or part.statistic.name == "regret"
+        logs_first = entry.traits.linear or part.statistic.name == "regret"
         self._logs_first = part.as_ == "ratio" and logs_first
         self._logs_after = part.as_ == "ratio" and not logs_first
         metric = metric_entry(results.registry, part.metric)
-        self._sign = -1 if metric.trait("better") == "lower" else 1
+        self._sign = -1 if metric.traits.better == "lower" else 1
 
     def __call__(self, side: Side, seed: int) -> SideValue | None:
         """Return the side's number at a seed; None where a run that it needs is missing or has no finite number."""
         reduced = {
             "": self._single,
             "contexts": self._arms,
-            "arms": self._ranked if self._statistic.trait("reference") else self._arms,
+            "arms": self._ranked if self._statistic.traits.reference else self._arms,
             "trials": self._regret if self._statistic.name == "regret" else self._trials,
             "epochs": self._epochs,
         }[self._part.along](side, seed)

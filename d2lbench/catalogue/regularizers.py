@@ -9,6 +9,7 @@ from annotated_types import Ge, Lt, MinLen
 from d2lbench.catalogue.layers import dropouts
 from d2lbench.catalogue.models.sizing import model_of
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import RegularizerTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _own_decay(config: Config) -> None:
         raise GridError(problem, key="regularizer", given="weight-decay", allowed="adamw's option weight_decay")
 
 
-@register("regularizer", "weight-decay", check=_own_decay)
+@register(RegularizerTraits, "weight-decay", check=_own_decay)
 def weight_decay(*, strength: Strength = 1e-4, bias: bool = False) -> dict[str, Any]:
     """The optimizer's own ``weight_decay``: λ·w added to the gradient (the bias only where ``bias`` says so)."""
     return {"decay": strength, "bias": bias}
@@ -63,7 +64,7 @@ def _rate_for_each_layer(config: Config) -> dict[str, Any]:
     return {"p": rates}
 
 
-@register("regularizer", "dropout", settle=_rate_for_each_layer)
+@register(RegularizerTraits, "dropout", settle=_rate_for_each_layer)
 def dropout(*, p: Annotated[tuple[Rate, ...], MinLen(1)] = (0.5,)) -> dict[str, Any]:
     """Drop a hidden unit with probability p and divide the rest by 1 − p (Dive into Deep Learning, section 5.6)."""
     return {"dropout": p}

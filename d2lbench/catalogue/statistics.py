@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 
+from d2lbench.core.kinds import StatisticTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -22,21 +23,21 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
 
 
-@register("statistic", "mean", linear=True)
+@register(StatisticTraits, "mean", linear=True)
 def mean(values: Vector, positions: Vector, /) -> float:
     """The plain average over the axis."""
     del positions
     return float(values.mean())
 
 
-@register("statistic", "slope", numeric=True, linear=True, own_unit=True)
+@register(StatisticTraits, "slope", numeric=True, linear=True, own_unit=True)
 def slope(values: Vector, positions: Vector, /) -> float:
     """The least-squares slope over the axis, in the metric's unit per unit of the axis."""
     centred = positions - positions.mean()
     return float(centred @ (values - values.mean()) / (centred @ centred))
 
 
-@register("statistic", "late_slope", numeric=True, linear=True, own_unit=True)
+@register(StatisticTraits, "late_slope", numeric=True, linear=True, own_unit=True)
 def late_slope(values: Vector, positions: Vector, /, *, share: Annotated[float, Gt(0), Le(1)] = 0.5) -> float:
     """The least-squares slope over the last ``share`` of the axis, in the metric's unit per unit of the axis."""
     first = positions[-1] - share * (positions[-1] - positions[0])
@@ -46,7 +47,7 @@ def late_slope(values: Vector, positions: Vector, /, *, share: Annotated[float, 
     return slope(values[late], positions[late])
 
 
-@register("statistic", "misfit", numeric=True, own_unit=True)
+@register(StatisticTraits, "misfit", numeric=True, own_unit=True)
 def misfit(values: Vector, positions: Vector, /) -> float:
     """The largest distance of a value from the least-squares line over the axis, as a share of the largest value."""
     line = values.mean() + slope(values, positions) * (positions - positions.mean())
@@ -60,7 +61,7 @@ def spread(values: Vector, positions: Vector, /) -> float:
     return float(values.max() - values.min())
 
 
-@register("statistic", "area", numeric=True)
+@register(StatisticTraits, "area", numeric=True)
 def area(values: Vector, positions: Vector, /, *, until: Annotated[float, Gt(0)] = 1.0) -> float:
     """The mean height of the curve over the first ``until`` (a share) of the axis, by the trapezoid rule."""
     import numpy as np
@@ -73,14 +74,14 @@ def area(values: Vector, positions: Vector, /, *, until: Annotated[float, Gt(0)]
     return float(np.trapezoid(y, x) / (x[-1] - x[0]))
 
 
-@register("statistic", "change", points=2, linear=True)
+@register(StatisticTraits, "change", points=2, linear=True)
 def change(values: Vector, positions: Vector, /) -> float:
     """Second minus first value of a two-point axis: comparing two sides' changes tests an interaction."""
     del positions
     return float(values[1] - values[0])
 
 
-@register("statistic", "window", along="trials", edge=True, own_unit=True, margins={"quick": 1.0, "full": 1.0})
+@register(StatisticTraits, "window", along="trials", edge=True, own_unit=True, margins={"quick": 1.0, "full": 1.0})
 def window(values: Vector, positions: Vector, /, *, within: Annotated[float, Ge(0)] = 0.02) -> float:
     """How many rungs, in one unbroken run around the best, lie within ``within`` of it."""
     del positions
@@ -100,7 +101,7 @@ def window_bounds(values: Vector, within: float) -> tuple[int, int]:
     return first, last
 
 
-@register("statistic", "regret", along="trials", picks=True)
+@register(StatisticTraits, "regret", along="trials", picks=True)
 def regret(values: Vector, positions: Vector, /, *, at: float | None = None) -> float:
     """What the rung ``at`` (or the arm's own value) gives away against the rung that validation picks.
 
@@ -110,7 +111,7 @@ def regret(values: Vector, positions: Vector, /, *, at: float | None = None) -> 
     return float(values[0] - values[1])
 
 
-@register("statistic", "best_of_k", along="trials")
+@register(StatisticTraits, "best_of_k", along="trials")
 def best_of_k(values: Vector, positions: Vector, /, *, k: Annotated[int, Ge(1)] = 3) -> float:
     """The expected best of ``k`` rungs drawn without replacement (higher is better; Dodge et al. 2019)."""
     del positions
@@ -120,7 +121,12 @@ def best_of_k(values: Vector, positions: Vector, /, *, k: Annotated[int, Ge(1)] 
 
 
 @register(
-    "statistic", "rank_correlation", along="arms", reference=True, own_unit=True, margins={"quick": 0.2, "full": 0.2}
+    StatisticTraits,
+    "rank_correlation",
+    along="arms",
+    reference=True,
+    own_unit=True,
+    margins={"quick": 0.2, "full": 0.2},
 )
 def rank_correlation(values: Vector, positions: Vector, /, *, reference: Mapping[str, Any] | None = None) -> float:
     """Kendall's τ between the ranking of the arms at one seed (``values``) and a reference (``positions``)."""
@@ -131,7 +137,7 @@ def rank_correlation(values: Vector, positions: Vector, /, *, reference: Mapping
     return 0.0 if math.isnan(tau) else tau
 
 
-@register("statistic", "fold_mean", linear=True)
+@register(StatisticTraits, "fold_mean", linear=True)
 def fold_mean(values: Vector, positions: Vector, /) -> float:
     """The mean over the folds of a K-fold split: the axis is ``dataset.fold``."""
     del positions

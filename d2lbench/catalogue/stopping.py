@@ -10,6 +10,7 @@ from annotated_types import Ge
 
 from d2lbench.catalogue.models.sizing import classes_of
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import DatasetTraits, StoppingTraits
 from d2lbench.core.registry import REGISTRY, register
 
 if TYPE_CHECKING:
@@ -76,11 +77,11 @@ def _validates(config: Config) -> bool:
     if config.dataset.get("folds"):
         return True
     share = config.dataset.get("validation")
-    sizes = REGISTRY.get("dataset", config.dataset.name).trait("sizes", {})
+    sizes = REGISTRY.get(DatasetTraits, config.dataset.name).traits.sizes
     return bool(sizes.get("validation", 1) if share is None else share)
 
 
-@register("stopping", "patience", check=_has_something_to_watch)
+@register(StoppingTraits, "patience", check=_has_something_to_watch)
 def patience(
     *,
     patience: Annotated[int, Ge(1)] = 5,

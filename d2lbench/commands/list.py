@@ -9,6 +9,7 @@ from d2lbench.commands.printing import show
 from d2lbench.core.errors import UsageError, nearest_name
 
 if TYPE_CHECKING:
+    from d2lbench.core.kinds import Traits
     from d2lbench.core.registry import Entry, Registry
 
 #: The plural under which a kind is asked for, where it is not the kind with an s.
@@ -86,7 +87,7 @@ def _grids(registry: Registry, *, as_json: bool, with_kinds: bool) -> str:
     return "\n".join(lines)
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
+def _entry(entry: Entry[Traits]) -> dict[str, Any]:
     from d2lbench.core.registry import REQUIRED
 
     options = [
@@ -101,7 +102,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
     return {"kind": entry.kind, "name": entry.name, "summary": entry.summary, "options": options}
 
 
-def _entry_text(entry: Entry) -> str:
+def _entry_text(entry: Entry[Traits]) -> str:
     from d2lbench.commands import reference
 
     options = entry.options.values()

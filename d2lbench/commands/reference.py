@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from d2lbench.core.kinds import DatasetTraits, ExperimentTraits, KernelTraits, LossTraits, MetricTraits
 from d2lbench.core.registry import REQUIRED
 from d2lbench.core.spec import spelled
 from d2lbench.grid.kernels import phases_of
@@ -14,6 +15,7 @@ from d2lbench.grid.kernels import phases_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from d2lbench.core.kinds import Options, Traits
     from d2lbench.core.registry import Entry, Option, Registry
 
 COMMAND: Final = "d2lbench list --format markdown"
@@ -77,14 +79,14 @@ def _part(registry: Registry, kind: str) -> str:
     return "\n\n".join([f"## {heading(kind)}", *introduction, *(_entry(entry) for entry in registry.entries(kind))])
 
 
-def _entry(entry: Entry) -> str:
-    facts = _FACTS.get(entry.kind, _no_facts)(entry)
+def _entry(entry: Entry[Traits]) -> str:
+    facts = _facts(entry)
     options = [f"- `{option.name}`: {option.allowed}; {default_text(option)}" for option in entry.options.values()]
     parts = [f"### {entry.name}", *prose(entry), "; ".join(facts), "\n".join(options)]
     return "\n\n".join(part for part in parts if part)
 
 
-def prose(entry: Entry) -> tuple[str, ...]:
+def prose(entry: Entry[Traits]) -> tuple[str, ...]:
     """Return the paragraphs of an entry's docstring, a line each, up to its first section; as Markdown."""
     text = _SECTION.split(inspect.getdoc(entry.factory) or "")[0]
     marked = re.sub(r":\w+:`([^`]+)`", r"`\1`", text.replace("``", "`"))
@@ -106,22 +108,28 @@ def _joined(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _no_facts(entry: Entry) -> list[str]:
-    del entry
-    return []
+def _facts(entry: Entry[Traits]) -> list[str]:
+    """Return what is declared of a thing, in words."""
+    traits = entry.traits
+    if isinstance(traits, DatasetTraits):
+        return _dataset_facts(traits, {option.name: option.default for option in entry.options.values()})
+    if isinstance(traits, LossTraits):
+        return [] if traits.task is None else ["For any task" if traits.task == "any" else f"For {traits.task}"]
+    if isinstance(traits, MetricTraits):
+        return _metric_facts(traits)
+    if isinstance(traits, ExperimentTraits):
+        return [f"Measures {_joined(traits.metrics)}"] if traits.metrics else []
+    return _kernel_facts(traits) if isinstance(traits, KernelTraits) else []
 
 
-def _dataset_facts(entry: Entry) -> list[str]:
+def _dataset_facts(traits: DatasetTraits, defaults: Options) -> list[str]:
     """Return shape, task and sizes, all at the defaults."""
-    shape, sizes = entry.trait("shape"), entry.trait("sizes") or {}
-    if callable(shape):
-        shape = shape({option.name: option.default for option in entry.options.values()})
-    classes = entry.trait("classes")
+    shape, classes = traits.shape_with(defaults), traits.classes_with(defaults)
     facts = [
-        f"Shape {' × '.join(map(str, shape))}" if shape else "",
-        f"{classes} classes" if classes else str(entry.trait("task", "")),
-        ", ".join(f"{count:,} {_SPLITS.get(name, name)}" for name, count in sizes.items() if count),
-        "" if entry.trait("embedded") else "read from `$D2LBENCH_DATA`",
+        f"Shape {' × '.join(map(str, shape))}",
+        f"{classes} classes" if classes else traits.task,
+        ", ".join(f"{count:,} {_SPLITS.get(name, name)}" for name, count in traits.sizes.items() if count),
+        "" if traits.embedded else "read from `$D2LBENCH_DATA`",
     ]
     return [fact for fact in facts if fact]
 
@@ -129,43 +137,21 @@ def _dataset_facts(entry: Entry) -> list[str]:
 _SPLITS = {"train": "train", "validation": "validate", "test": "test"}
 
 
-def _loss_facts(entry: Entry) -> list[str]:
-    task = entry.trait("task")
-    return [] if task is None else ["For any task" if task == "any" else f"For {task}"]
-
-
-def _metric_facts(entry: Entry) -> list[str]:
+def _metric_facts(traits: MetricTraits) -> list[str]:
     """Return the unit, how two sides are compared, a claim's margins by default, and which way is better."""
-    margins, unit = entry.trait("margins") or {}, entry.trait("unit")
-    better, compared = entry.trait("better"), entry.trait("as_")
-    values = [spelled(value) for value in dict.fromkeys(margins.values())]
+    values = [spelled(value) for value in dict.fromkeys(traits.margins.values())]
+    compared = f"compared by {traits.as_}"
     facts = [
-        f"Unit: {unit}" if unit else "",
-        f"compared by {compared}" if compared else "",
+        *([f"Unit: {traits.unit}", compared] if traits.unit else [compared.capitalize()]),
         f"margin {' (quick), '.join(values)}{' (full)' if len(values) > 1 else ''}" if values else "",
-        f"{better} is better" if better else "",
+        f"{traits.better} is better" if traits.better else "",
     ]
-    told = [fact for fact in facts if fact]
-    return [told[0][0].upper() + told[0][1:], *told[1:]] if told else []
+    return [fact for fact in facts if fact]
 
 
-def _experiment_facts(entry: Entry) -> list[str]:
-    metrics = entry.trait("metrics") or {}
-    return [f"Measures {_joined(metrics)}"] if metrics else []
-
-
-def _kernel_facts(entry: Entry) -> list[str]:
+def _kernel_facts(traits: KernelTraits) -> list[str]:
     """Return the group, the phases, and what a grid can call sizes and implementations."""
-    facts = [f"Group: {entry.trait('group', 'none')}", f"phases {_joined(phases_of(entry))}"]
-    for name in ("sizes", "implementations"):
-        facts += [f"{name} {_joined(entry.trait(name))}"] if entry.trait(name) else []
+    facts = [f"Group: {traits.group or 'none'}", f"phases {_joined(phases_of(traits))}"]
+    for name, choices in (("sizes", traits.sizes), ("implementations", traits.implementations)):
+        facts += [f"{name} {_joined(choices)}"] if choices else []
     return facts
-
-
-_FACTS: Final[Mapping[str, Callable[[Entry], list[str]]]] = {
-    "dataset": _dataset_facts,
-    "loss": _loss_facts,
-    "metric": _metric_facts,
-    "experiment": _experiment_facts,
-    "kernel": _kernel_facts,
-}

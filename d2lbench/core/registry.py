@@ -16,14 +16,18 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar, overload
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from d2lbench.core.errors import GridError, nearest_name
+from d2lbench.core.kinds import KINDS, MetricTraits, Traits
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
+Declared = ParamSpec("Declared")
+Kind = TypeVar("Kind", bound=Traits)
+Kind_co = TypeVar("Kind_co", bound=Traits, covariant=True)
 
 
 class _Required:
@@ -80,7 +84,7 @@ class Option:
         from pydantic import ValidationError
 
         prepared = _tupled(value)
-        if self.is_sequence and not isinstance(prepared, tuple) and prepared is not None:
+        if self.is_sequence and isinstance(prepared, int | float | str):
             prepared = (prepared,)
         try:
             return self._validate(prepared)
@@ -91,23 +95,23 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Generic[Kind_co]):
     """A registered thing: its factory, its options, and what the declaration says beside them."""
 
-    kind: str
     name: str
     factory: Callable[..., Any]
     options: Mapping[str, Option]
-    traits: Mapping[str, Any] = field(default_factory=dict)
+    traits: Kind_co
+
+    @property
+    def kind(self) -> str:
+        """What kind of thing it is, ``optimizer`` or ``model``."""
+        return self.traits.kind
 
     @property
     def summary(self) -> str:
         """The first line of the factory's docstring."""
         return (inspect.getdoc(self.factory) or "").partition("\n")[0]
-
-    def trait(self, name: str, default: Any = None) -> Any:
-        """Return what the declaration says of ``name``."""
-        return self.traits.get(name, default)
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return every option with its value: given ones checked and cast, the others at their defaults.
@@ -136,31 +140,50 @@ class Entry:
 
 
 class Registry:
-    """Named factories by kind (``optimizer``, ``model``, …)."""
+    """Named factories by kind (``optimizer``, ``model``, …).
+
+    Where the kind is known it is looked up by its dataclass, ``get(MetricTraits, name)``, which types the entry's
+    traits; code for any kind names it.
+    """
 
     def __init__(self) -> None:
-        self._entries: dict[str, dict[str, Entry]] = {}
+        self._entries: dict[str, dict[str, Entry[Any]]] = {}
 
-    def register(self, kind: str, name: str, **traits: Any) -> Callable[[Factory], Factory]:
+    @overload
+    def register(
+        self, kind: Callable[Declared, Traits], name: str, /, *args: Declared.args, **traits: Declared.kwargs
+    ) -> Callable[[Factory], Factory]: ...
+    @overload
+    def register(self, kind: str, name: str, /, **traits: object) -> Callable[[Factory], Factory]: ...
+    def register(self, kind: object, name: str, /, *none: object, **traits: object) -> Callable[[Factory], Factory]:
         """Return a decorator that registers a factory under ``kind`` and ``name`` and hands it back unchanged.
+
+        ``kind`` is the name of a kind, or its dataclass of :mod:`d2lbench.core.kinds`, against whose fields a type
+        checker then reads ``traits``.
 
         Raises
         ------
         ValueError
-            The name is taken: two things may not answer to one name.
+            There is no such kind; the name is taken: two things may not answer to one name; or a trait is missing,
+            unknown or of another type: names the kind, the name, what was given and what is allowed.
         """
+        wanted = kind.kind if isinstance(kind, type) and issubclass(kind, Traits) else str(kind)
+        try:
+            declared = _declared(wanted, *none, **traits)
+        except GridError as error:
+            raise ValueError(str(error.located(key=f'{wanted} "{name}"'))) from None
 
         def decorate(factory: Factory) -> Factory:
-            entries = self._entries.setdefault(kind, {})
+            entries = self._entries.setdefault(declared.kind, {})
             if name in entries:
-                problem = f'{kind} "{name}" is registered already, by {entries[name].factory.__module__}'
+                problem = f'{declared.kind} "{name}" is registered already, by {entries[name].factory.__module__}'
                 raise ValueError(problem)
-            entries[name] = Entry(kind, name, factory, _options(factory), traits)
+            entries[name] = Entry(name, factory, _options(factory), declared)
             return factory
 
         return decorate
 
-    def having(self, kind: str, entries: Iterable[Entry]) -> Registry:
+    def having(self, kind: str, entries: Iterable[Entry[Traits]]) -> Registry:
         """Return a registry like this one, but for the things of one kind."""
         other = Registry()
         other._entries = {**self._entries, kind: {entry.name: entry for entry in entries}}
@@ -174,11 +197,19 @@ class Registry:
         """Return the names registered under ``kind``, in order of registration."""
         return tuple(self._entries.get(kind, {}))
 
-    def entries(self, kind: str) -> tuple[Entry, ...]:
+    @overload
+    def entries(self, kind: type[Kind]) -> tuple[Entry[Kind], ...]: ...
+    @overload
+    def entries(self, kind: str) -> tuple[Entry[Traits], ...]: ...
+    def entries(self, kind: type[Kind] | str) -> tuple[Entry[Kind], ...] | tuple[Entry[Traits], ...]:
         """Return the entries registered under ``kind``, in order of registration."""
-        return tuple(self._entries.get(kind, {}).values())
+        return tuple(self._entries.get(kind if isinstance(kind, str) else kind.kind, {}).values())
 
-    def get(self, kind: str, name: str) -> Entry:
+    @overload
+    def get(self, kind: type[Kind], name: str) -> Entry[Kind]: ...
+    @overload
+    def get(self, kind: str, name: str) -> Entry[Traits]: ...
+    def get(self, kind: type[Kind] | str, name: str) -> Entry[Kind] | Entry[Traits]:
         """Return one entry.
 
         Raises
@@ -186,11 +217,59 @@ class Registry:
         GridError
             Nothing of that kind has that name; lists the names and the nearest one.
         """
-        entries = self._entries.get(kind, {})
+        wanted = kind if isinstance(kind, str) else kind.kind
+        entries = self._entries.get(wanted, {})
         if name in entries:
             return entries[name]
-        problem = f"unknown {kind}"
+        problem = f"unknown {wanted}"
         raise GridError(problem, given=name, allowed=", ".join(entries), nearest=nearest_name(name, entries))
+
+
+@functools.cache
+def _fields(kind: str) -> Mapping[str, Option]:
+    """Return what a declaration of a kind may say, read from the fields of its dataclass."""
+    hints = typing.get_type_hints(KINDS[kind])
+    return {
+        each.name: Option(
+            each.name, hints[each.name], REQUIRED if each.default is each.default_factory is MISSING else each.default
+        )
+        for each in fields(KINDS[kind])
+    }
+
+
+def _declared(kind: str, /, **given: object) -> Traits:
+    """Return what is declared of a thing, each trait checked against its field."""
+    if kind not in KINDS:
+        problem = "there is no such kind of thing"
+        raise GridError(problem, given=kind, allowed=", ".join(KINDS), nearest=nearest_name(kind, KINDS))
+    known = _fields(kind)
+    for trait, value in given.items():
+        if trait not in known:
+            problem = "there is no such trait"
+            allowed, nearest = ", ".join(known), nearest_name(trait, known)
+            raise GridError(problem, key=trait, given=value, allowed=allowed, nearest=nearest)
+    for trait, field in known.items():
+        if field.default is REQUIRED and trait not in given:
+            problem = "must be declared"
+            raise GridError(problem, key=trait, allowed=field.allowed)
+    written = {**given, "metrics": _metrics(given["metrics"])} if "metrics" in given else given
+    return KINDS[kind](**{trait: known[trait].cast(value) for trait, value in written.items()})
+
+
+def _metrics(written: object) -> object:
+    """Return the numbers that an experiment declares, each with its traits: written as tables, or as names alone."""
+    if isinstance(written, list | tuple):
+        return dict.fromkeys(written, MetricTraits())
+    if not isinstance(written, Mapping):
+        return written
+    metrics = dict(written)
+    for name, traits in written.items():
+        if isinstance(traits, Mapping):
+            try:
+                metrics[name] = _declared(MetricTraits.kind, **traits)
+            except GridError as error:
+                raise error.located(key=f"metrics.{name}") from None
+    return metrics
 
 
 def _options(factory: Callable[..., Any]) -> dict[str, Option]:
@@ -232,7 +311,14 @@ def choices(annotation: Any) -> tuple[str, ...]:
     )
 
 
-_TYPE_WORDS = {float: "number", int: "whole number", bool: "true or false", str: "text"}
+_TYPE_WORDS = {
+    float: "number",
+    int: "whole number",
+    bool: "true or false",
+    str: "text",
+    Callable: "function",
+    Mapping: "table",
+}
 
 
 def describe(annotation: Any) -> str:
@@ -250,7 +336,7 @@ def describe(annotation: Any) -> str:
         if len(set(parts)) > 1:
             return "list of " + ", then ".join(f"a {part}" for part in parts)
         return f"list of {len(arguments)}, each a {parts[0]}"
-    return _TYPE_WORDS.get(bare, str(getattr(bare, "__name__", bare))) + _bounds(annotation)
+    return _TYPE_WORDS.get(origin or bare, str(getattr(bare, "__name__", bare))) + _bounds(annotation)
 
 
 def _bounds(annotation: Any) -> str:

@@ -23,6 +23,7 @@ from d2lbench.catalogue.models import model_of, shape_of, training_examples
 from d2lbench.catalogue.shapes import multiplications
 from d2lbench.core.environment import cpu_model, environment
 from d2lbench.core.errors import CalibrationError
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.spec import ENGINE_VERSION, Config, Measurement
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _looks(config: Config) -> float:
 
 def _examples(config: Config) -> tuple[int, int]:
     """Return how many examples a run trains on, and how many it is only judged by."""
-    sizes = load().get("dataset", config.dataset.name).trait("sizes") or {}
+    sizes = load().get(DatasetTraits, config.dataset.name).traits.sizes
     return training_examples(config.dataset) or 0, sum(sizes.values()) - sizes.get("train", 0)
 
 

@@ -16,6 +16,7 @@ from d2lbench.catalogue.layers import Conv, walk
 from d2lbench.catalogue.models import model_of
 from d2lbench.catalogue.optimizers import Unstacked
 from d2lbench.catalogue.shapes import parameter_count
+from d2lbench.core.kinds import ModelTraits, OptimizerTraits
 from d2lbench.core.spec import Cell, Component, Config, Measurement, digest
 from d2lbench.engine.calibration import Calibration, uncalibrated
 
@@ -60,11 +61,10 @@ def regularization_of(config: Config) -> dict[str, Any]:
 
 def family_of(optimizer: Component) -> tuple[Hashable, ...]:
     """Return what decides an optimizer's arithmetic: its name and the options that are not real numbers."""
-    entry = load().get("optimizer", optimizer.name)
+    entry = load().get(OptimizerTraits, optimizer.name)
     options = dict(optimizer.options)
-    custom = entry.trait("family")
-    if custom is not None:
-        return (optimizer.name, *custom(options))
+    if entry.traits.family is not None:
+        return (optimizer.name, *entry.traits.family(options))
     discrete = (value for name, value in options.items() if not _is_data(value) and not entry.options[name].is_float)
     return (optimizer.name, *discrete)
 
@@ -101,7 +101,7 @@ def _borrows(optimizer: str) -> bool:
 
 def is_unstacked(config: Config) -> bool:
     """Whether a cell has to train alone: its optimizer or its model knows no stacks."""
-    stackable: bool = load().get("model", config.model.name).trait("stackable", default=True)
+    stackable = load().get(ModelTraits, config.model.name).traits.stackable
     return not stackable or _borrows(config.optimizer.name)
 
 

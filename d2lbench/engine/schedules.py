@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from d2lbench.catalogue import load
+from d2lbench.core.kinds import ScheduleTraits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,7 +97,7 @@ class Rates:
         for row, cell in enumerate(cells):
             config = cast("Config", cell.config)
             schedule, lr = config.schedule, float(config.optimizer.get("lr"))
-            if load().get("schedule", schedule.name).trait("watches"):
+            if load().get(ScheduleTraits, schedule.name).traits.watches:
                 self._plateaus[row] = Plateau(schedule, lr, config.epochs)
             else:
                 alike.setdefault((schedule, lr, config.epochs), []).append(row)

@@ -99,7 +99,7 @@ def _altered(draft: Draft, kind: str, change: dict[str, Any], origin: str, resol
     entry = resolver.entry(kind, present.value["name"], present.origin)
     resolver.cast_options(kind, present.value, present.origin)
     resolver.cast_options(kind, {"name": entry.name, **change}, origin)
-    respell = entry.trait("respell", _merge)
+    respell = entry.traits.respell or _merge
     options = {name: value for name, value in present.value.items() if name != "name"}
     return Written({"name": entry.name, **respell(options, change)}, origin)
 

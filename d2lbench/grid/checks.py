@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.spec import Component, Config
 from d2lbench.grid.arms import Arm, Configuration
 from d2lbench.grid.resolve import Resolver, Written, described
@@ -36,7 +37,7 @@ def table_select(config: Configuration, resolver: Resolver) -> Component | None:
     """Return what picks trials for tables: validation accuracy, or loss where nothing is classified."""
     if not isinstance(config, Config):
         return None
-    task = resolver.registry.get("dataset", config.dataset.name).trait("task", "classification")
+    task = resolver.registry.get(DatasetTraits, config.dataset.name).traits.task
     name = "validation_accuracy" if task == "classification" else "validation_loss"
     if name not in resolver.registry.names("metric"):
         return None

@@ -15,26 +15,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from annotated_types import Ge
 
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import KernelTraits, MetricTraits, Options
 from d2lbench.core.registry import REQUIRED, Entry, Option
 
 if TYPE_CHECKING:
     from d2lbench.core.registry import Registry
     from d2lbench.core.spec import Component, Measurement
 
-#: The dtypes of a case that does not say in which it exists.
-DTYPES: Final = ("float32", "bfloat16", "float64")
 #: What ``size`` and ``implementation`` read where options of one's own differ from what they stand for.
 OWN: Final = "own"
-#: A setting that stands for options of the case → the trait that says for which.
-_NAMED: Final = {"size": "sizes", "implementation": "implementations"}
-_NUMBER: Final = {"as_": "difference"}
 #: What is measured of a kernel in each round. Times differ by ratio, and 5 % is what matters of them.
-METRICS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "time": {"as_": "ratio", "margins": {"quick": 0.0488, "full": 0.0488}, "better": "lower", "unit": "s"},
-    "deviation": {**_NUMBER, "better": "lower"},
-    "flops": {**_NUMBER, "unit": "FLOPs"},
-    "peak_memory": {**_NUMBER, "unit": "bytes", "better": "lower"},
-    "saved_bytes": {**_NUMBER, "unit": "bytes", "better": "lower"},
+METRICS: Final[Mapping[str, MetricTraits]] = {
+    "time": MetricTraits(as_="ratio", margins={"quick": 0.0488, "full": 0.0488}, better="lower", unit="s"),
+    "deviation": MetricTraits(better="lower"),
+    "flops": MetricTraits(unit="FLOPs"),
+    "peak_memory": MetricTraits(unit="bytes", better="lower"),
+    "saved_bytes": MetricTraits(unit="bytes", better="lower"),
 }
 #: The phases in which a graph is built: of the others, nothing is kept for the pass back.
 _WITH_GRAPH: Final = ("forward-train", "backward", "whole")
@@ -44,36 +40,43 @@ _STEPS: Final = ("step",)
 
 def with_settings(registry: Registry) -> Registry:
     """Return a registry whose kernels take how they are measured as options, too."""
-    return registry.having("kernel", (measurable(entry) for entry in registry.entries("kernel")))
+    return registry.having("kernel", (measurable(entry) for entry in registry.entries(KernelTraits)))
 
 
-def measurable(entry: Entry) -> Entry:
+def measurable(entry: Entry[KernelTraits]) -> Entry[KernelTraits]:
     """Return a case with the settings of its measurement among its options.
 
     ``size`` and ``implementation`` stand for options of the case and are no part of its identity beside them; a case
     that has an option of its own by one of these names keeps it. ``phase`` must be named where there are several.
     """
     added = {option.name: option for option in _settings(entry) if option.name not in entry.options}
-    named = {name: entry.trait(trait) for name, trait in _NAMED.items() if name in added}
-    traits = {**entry.traits, "derived": (*entry.trait("derived", ()), *named), "check": check}
-    traits["normalise"] = functools.partial(_normalised, entry, named)
+    named = {name: choices for name, choices in _named(entry).items() if name in added}
+    traits = replace(
+        entry.traits,
+        derived=(*entry.traits.derived, *named),
+        check=check,
+        normalise=functools.partial(_normalised, entry, named),
+    )
     return replace(entry, options={**entry.options, **added}, traits=traits)
 
 
-def phases_of(entry: Entry) -> tuple[str, ...]:
+def _named(entry: Entry[KernelTraits]) -> dict[str, Mapping[str, Options]]:
+    """Return the settings that stand for options of the case, each with its choices; none that has no choice."""
+    named = {"size": entry.traits.sizes, "implementation": entry.traits.implementations}
+    return {name: choices for name, choices in named.items() if choices}
+
+
+def phases_of(traits: KernelTraits) -> tuple[str, ...]:
     """Return what can be timed of a case; ``whole`` goes with every ``backward``."""
-    declared = tuple(entry.trait("phases", ()))
+    declared = traits.phases
     return (*declared, "whole") if "backward" in declared and "whole" not in declared else declared
 
 
-def _settings(entry: Entry) -> list[Option]:
-    found = []
-    for name, trait in _NAMED.items():
-        if entry.trait(trait):
-            found.append(_choice(name, tuple(entry.trait(trait))))
-    phases = phases_of(entry)
+def _settings(entry: Entry[KernelTraits]) -> list[Option]:
+    found = [_choice(name, tuple(choices)) for name, choices in _named(entry).items()]
+    phases = phases_of(entry.traits)
     found.append(replace(_choice("phase", phases), default=phases[0] if len(phases) == 1 else REQUIRED))
-    found.append(_choice("dtype", tuple(entry.trait("dtypes") or DTYPES)))
+    found.append(_choice("dtype", entry.traits.dtypes))
     found.append(Option("threads", Annotated[int, Ge(1)], 1))
     found += [Option(name, bool, default=False) for name in ("cold", "compiled")]
     return found
@@ -86,7 +89,7 @@ def _choice(name: str, words: tuple[str, ...]) -> Option:
 
 
 def _normalised(
-    entry: Entry, named: Mapping[str, Any], given: Mapping[str, Any], options: dict[str, Any]
+    entry: Entry[KernelTraits], named: Mapping[str, Mapping[str, Options]], given: Options, options: dict[str, Any]
 ) -> dict[str, Any]:
     """Return all options with those that the size and the implementation stand for, unless they are given themselves.
 
@@ -124,7 +127,7 @@ def check(config: Measurement) -> None:
         raise GridError(problem, key="kernel.compiled", given=True, allowed="one of the two")
 
 
-def metrics_of(kernel: Component) -> dict[str, Mapping[str, Any]]:
+def metrics_of(kernel: Component) -> dict[str, MetricTraits]:
     """Return what can be measured of a kernel in its phase; without a graph nothing is kept for the pass back."""
     graph = kernel.get("phase") in _WITH_GRAPH
     return {name: traits for name, traits in METRICS.items() if graph or name != "saved_bytes"}

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 from annotated_types import Ge, Gt, Le
 
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import ComponentTraits, DatasetTraits, MeasuredTraits
 from d2lbench.core.registry import Option
 from d2lbench.core.spec import COMPONENT_KEYS, SCALAR_KEYS, Component, Config, Measurement
 from d2lbench.grid.file.shape import MEASURED_KEYS, NAMED_KEYS
 from d2lbench.grid.kernels import with_settings
 
 if TYPE_CHECKING:
+    from d2lbench.core.kinds import Traits
     from d2lbench.core.registry import Entry, Registry
     from d2lbench.grid.arms import Configuration
 
@@ -73,7 +75,7 @@ class Resolver:
         self._components: dict[Any, Component] = {}
         self._cast: dict[Any, dict[str, Any]] = {}
 
-    def entry(self, kind: str, name: object, origin: str) -> Entry:
+    def entry(self, kind: str, name: object, origin: str) -> Entry[Traits]:
         """Return the registered thing; the error says where its name stands."""
         if not isinstance(name, str):
             problem = "is not a name"
@@ -103,7 +105,7 @@ class Resolver:
                 options = entry.resolve(given)
             except GridError as error:
                 raise _named(error, written.origin) from None
-            normalise = entry.trait("normalise")
+            normalise = entry.traits.normalise
             self._components[key] = described(entry, normalise(given, options) if normalise else options)
         return self._components[key]
 
@@ -122,28 +124,31 @@ class Resolver:
             return Measurement(self.component(measured, draft[measured]), **plain)
         named: dict[str, Any] = {key: self.component(key, draft[key]) for key in COMPONENT_KEYS}
         plain = {key: self.scalar(key, draft[key]) for key in SCALAR_KEYS}
-        checksum = self.registry.get("dataset", named["dataset"].name).trait("checksum", "")
+        checksum = self.registry.get(DatasetTraits, named["dataset"].name).traits.checksum
         return self._settled(Config(**named, **plain, checksum=checksum))
 
     def _settled(self, config: Config) -> Config:
         for part in tuple(config.components()):
             entry = self.registry.get(part.kind, part.name)
-            settle = entry.trait("settle")
-            if settle:
-                changes = {name: entry.options[name].cast(value) for name, value in settle(config).items()}
+            traits = entry.traits
+            if isinstance(traits, ComponentTraits) and traits.settle:
+                changes = {name: entry.options[name].cast(value) for name, value in traits.settle(config).items()}
                 whole: Any = described(entry, {**dict(part.options), **changes})
                 config = replace(config, **{part.kind: whole})
         return config
 
     def check(self, config: Configuration) -> None:
         """Run what the registered things check across components, and what plain values ask of each other."""
-        parts = (config.experiment,) if isinstance(config, Measurement) else tuple(config.components())
-        if isinstance(config, Config):
-            _check_epochs(config)
-        for part in parts:
-            check = self.registry.get(part.kind, part.name).trait("check")
-            if check:
-                check(config)
+        if isinstance(config, Measurement):
+            measured = self.registry.get(config.experiment.kind, config.experiment.name).traits
+            if isinstance(measured, MeasuredTraits) and measured.check:
+                measured.check(config)
+            return
+        _check_epochs(config)
+        for part in config.components():
+            traits = self.registry.get(part.kind, part.name).traits
+            if isinstance(traits, ComponentTraits) and traits.check:
+                traits.check(config)
 
     def checked(self, draft: Draft, label: str) -> Configuration:
         """Return the configuration of a draft after every check; an error across components names the arm."""
@@ -204,17 +209,18 @@ def _check_epochs(config: Config) -> None:
         raise GridError(problem, key="eval_train_every", given=config.eval_train_every, allowed=allowed)
 
 
-def described(entry: Entry, options: Mapping[str, Any]) -> Component:
+def described(entry: Entry[Traits], options: Mapping[str, Any]) -> Component:
     """Return the component with its canonical options: no defaults, nothing that others imply."""
-    derived = entry.trait("derived", ())
     ordered = tuple(sorted(options.items()))
     canonical = tuple(
-        (name, value) for name, value in ordered if name not in derived and value != entry.options[name].default
+        (name, value)
+        for name, value in ordered
+        if name not in entry.traits.derived and value != entry.options[name].default
     )
     return Component(entry.kind, entry.name, ordered, canonical)
 
 
-def _option(entry: Entry, name: str, value: Any, origin: str) -> Any:
+def _option(entry: Entry[Traits], name: str, value: Any, origin: str) -> Any:
     if name not in entry.options:
         try:
             entry.resolve({name: value})
@@ -242,8 +248,8 @@ def _refuse_large(kind: str, value: Any, key: str) -> None:
         raise GridError(problem, key=key, given=value, allowed=f"whole numbers to {MILLION}")
 
 
-def _refuse_two_spellings(entry: Entry, given: Mapping[str, Any], origin: str) -> None:
-    groups = entry.trait("exclusive", ())
+def _refuse_two_spellings(entry: Entry[Traits], given: Mapping[str, Any], origin: str) -> None:
+    groups = entry.traits.exclusive
     used = [[name for name in group if name in given] for group in groups]
     if sum(1 for names in used if names) > 1:
         problem = "are two spellings of one thing"

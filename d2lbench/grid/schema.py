@@ -16,6 +16,7 @@ from d2lbench.grid.tune import Interval
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from d2lbench.core.kinds import Traits
     from d2lbench.core.registry import Entry, Option, Registry
 
 Schema: TypeAlias = dict[str, Any]
@@ -88,7 +89,7 @@ def _component(registry: Registry, kind: str, *, lists: bool) -> Schema:
     return _any(one, {"type": "array", "items": one, "minItems": 1}) if lists else one
 
 
-def _entry(entry: Entry, *, lists: bool) -> Schema:
+def _entry(entry: Entry[Traits], *, lists: bool) -> Schema:
     properties = {name: _option(option, lists=lists) for name, option in entry.options.items()}
     required = tuple(name for name, option in entry.options.items() if option.default is REQUIRED)
     table = _table({"name": {"const": entry.name}, **properties}, required=("name", *required))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.seeding import key_integer
 from d2lbench.core.spec import Component, Config, canonical_json, spelled
 from d2lbench.grid import axes, changes, selectors
@@ -207,5 +208,5 @@ def has_validation(config: Config, resolver: Resolver) -> bool:
     share = config.dataset.get("validation")
     if share is not None:
         return bool(share)
-    sizes = resolver.registry.get("dataset", config.dataset.name).trait("sizes", {})
+    sizes = resolver.registry.get(DatasetTraits, config.dataset.name).traits.sizes
     return bool(sizes.get("validation", 1))

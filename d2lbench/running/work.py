@@ -90,10 +90,7 @@ def optional_series(grid: Grid, registry: Registry = REGISTRY) -> frozenset[str]
     entries = ((metric_entry(registry, metric), metric) for metric in asked)
     kept = frozenset({WEIGHTS}) if grid.keep_weights else frozenset[str]()
     return kept | frozenset(
-        series
-        for entry, metric in entries
-        if entry.trait("optional")
-        for series in entry.trait("columns")(dict(metric.options))
+        series for entry, metric in entries if entry.traits.optional for series in entry.traits.series(metric)
     )
 
 

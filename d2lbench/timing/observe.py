@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import torch
 
 from d2lbench.core.errors import D2lbenchError, TimingError
+from d2lbench.core.kinds import KernelTraits
 from d2lbench.timing.cases import load
 from d2lbench.timing.counting import work
 from d2lbench.timing.measure import Harness
@@ -33,7 +34,7 @@ SHORTEST_WINDOW, LONGEST_START = 2e-3, 5.0
 
 def case_of(kernel: Component) -> Case:
     """Return the case that a grid's kernel names, with options of its own in place of those of a size."""
-    entry = load().get("kernel", kernel.name)
+    entry = load().get(KernelTraits, kernel.name)
     own = {name: value for name, value in kernel.options if name in entry.options}
     return Case(entry, str(kernel.get("size") or ""), own)
 

@@ -158,20 +158,16 @@ def wanted(grids: Iterable[Grid]) -> dict[str, frozenset[str]]:
         named: dict[str, set[str]] = {}
         for claim in grid.claims:
             for part in claim.parts:
+                series = metric_entry(REGISTRY, part.metric).traits.series(part.metric)
                 for side in (side for comparison in part.comparisons for side in comparison.sides):
                     for arm in side.arms:
-                        named.setdefault(arm.label, set()).update(_columns(part.metric))
+                        named.setdefault(arm.label, set()).update(series)
         for arm in grid.chosen():
             own = named.get(arm.label) or {"time"}
             for seed in grid.seeds:
                 cell = arm.default(seed).id
                 found[cell] = found.get(cell, frozenset()) | own
     return found
-
-
-def _columns(metric: Component) -> tuple[str, ...]:
-    columns = metric_entry(REGISTRY, metric).trait("columns")
-    return tuple(columns(dict(metric.options))) if columns else (metric.name,)
 
 
 class Order:

@@ -12,18 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from d2lbench.core.errors import UsageError, nearest_name
+from d2lbench.core.kinds import KernelTraits
 from d2lbench.core.registry import REGISTRY, Entry, Registry
 from d2lbench.timing.built import PHASES, Phase
-
-#: The dtypes that can be asked for; float64 is what the others are checked against.
-DTYPES = ("float32", "bfloat16", "float64")
 
 
 @dataclass(frozen=True)
 class Case:
     """One thing that is timed: a registered case at one size, in one implementation where it has several."""
 
-    entry: Entry
+    entry: Entry[KernelTraits]
     size: str
     options: Mapping[str, Any]
     implementation: str = ""
@@ -41,22 +39,22 @@ class Case:
     @property
     def group(self) -> str:
         """Under which heading it stands."""
-        return str(self.entry.trait("group", ""))
+        return self.entry.traits.group
 
     @property
     def reference_needed(self) -> bool:
         """Whether it is refused without a float64 reference."""
-        return bool(self.entry.trait("reference_needed", default=True))
+        return self.entry.traits.reference_needed
 
     @property
     def dtypes(self) -> tuple[str, ...]:
         """The dtypes that it exists in."""
-        return tuple(self.entry.trait("dtypes") or DTYPES)
+        return self.entry.traits.dtypes
 
     @property
     def phases(self) -> tuple[Phase, ...]:
         """What is timed of it, in the order of work; ``whole`` goes with every ``backward``."""
-        declared = set(self.entry.trait("phases", ()))
+        declared = set(self.entry.traits.phases)
         declared |= {"whole"} if "backward" in declared else set()
         return tuple(phase for phase in PHASES if phase in declared)
 
@@ -65,9 +63,9 @@ def cases(registry: Registry = REGISTRY) -> tuple[Case, ...]:
     """Return every kernel case that is registered, in order of registration, size by size."""
     return tuple(
         Case(entry, size, {**options, **extra}, implementation)
-        for entry in registry.entries("kernel")
-        for implementation, extra in (entry.trait("implementations") or {"": {}}).items()
-        for size, options in (entry.trait("sizes") or {"default": {}}).items()
+        for entry in registry.entries(KernelTraits)
+        for implementation, extra in (entry.traits.implementations or {"": {}}).items()
+        for size, options in (entry.traits.sizes or {"default": {}}).items()
     )
 
 

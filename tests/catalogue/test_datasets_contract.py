@@ -12,8 +12,8 @@ import torch
 from d2lbench.catalogue import load
 
 ENTRIES = {entry.name: entry for entry in load().entries("dataset")}
-EMBEDDED = [entry for entry in ENTRIES.values() if entry.trait("embedded")]
-LINEAR = [entry for entry in EMBEDDED if entry.trait("task") == "regression"]
+EMBEDDED = [entry for entry in ENTRIES.values() if entry.traits.embedded]
+LINEAR = [entry for entry in EMBEDDED if entry.traits.task == "regression"]
 #: Options beside the defaults under which the contract holds too.
 VARIANTS = [
     ("digits", {"train_size": 50}),
@@ -39,7 +39,7 @@ def rows(splits, part):
 
 
 def trait(entry, name, options):
-    value = entry.trait(name)
+    value = getattr(entry.traits, name)
     return value(options) if callable(value) else value
 
 
@@ -52,17 +52,17 @@ def test_the_datasets_are_those_that_the_questions_need():
 
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=lambda entry: entry.name)
 def test_what_is_declared_is_whole_and_agrees_with_itself(entry):
-    assert entry.trait("task") in {"classification", "regression"}
-    assert (entry.trait("classes") == 0) == (entry.trait("task") == "regression")
-    assert entry.trait("sizes").keys() == {"train", "validation", "test"}
+    assert entry.traits.task in {"classification", "regression"}
+    assert (entry.traits.classes == 0) == (entry.traits.task == "regression")
+    assert entry.traits.sizes.keys() == {"train", "validation", "test"}
     assert {"train_size", "folds", "fold"} <= entry.options.keys()
-    assert callable(entry.trait("check"))
-    assert bool(entry.trait("locate")) != entry.trait("embedded")
+    assert callable(entry.traits.check)
+    assert bool(entry.traits.locate) != entry.traits.embedded
     assert len(entry.summary) < 120
 
 
 def test_every_dataset_has_a_check_sum_of_its_own():
-    sums = [entry.trait("checksum") for entry in ENTRIES.values()]
+    sums = [entry.traits.checksum for entry in ENTRIES.values()]
     assert all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum in sums)
     assert len(set(sums)) == len(sums)
 
@@ -71,7 +71,7 @@ def test_every_dataset_has_a_check_sum_of_its_own():
 def test_the_splits_have_the_sizes_that_are_declared(entry):
     splits = entry.factory(4)
     sizes = {part: len(getattr(splits, part)) for part in ("train", "validation", "test")}
-    assert sizes == entry.trait("sizes")
+    assert sizes == entry.traits.sizes
 
 
 @cases
@@ -86,7 +86,7 @@ def test_a_seed_gives_the_same_examples_every_time(name, options):
 @embedded
 def test_other_seeds_give_other_examples_in_every_split(entry):
     one, other = entry.factory(0), entry.factory(1)
-    for part, size in entry.trait("sizes").items():
+    for part, size in entry.traits.sizes.items():
         if size:
             assert rows(one, part) != rows(other, part)
 
@@ -118,8 +118,8 @@ def test_targets_are_classes_or_finite_numbers_as_declared(name, options):
     entry = ENTRIES[name]
     splits = entry.factory(2, **options)
     y = splits.pool.y
-    assert splits.pool.classes == entry.trait("classes")
-    if entry.trait("task") == "regression":
+    assert splits.pool.classes == entry.traits.classes
+    if entry.traits.task == "regression":
         assert y.dtype == np.float32
         assert np.isfinite(y).all()
     else:
@@ -127,7 +127,7 @@ def test_targets_are_classes_or_finite_numbers_as_declared(name, options):
         assert set(y[splits.test]) == set(range(splits.pool.classes))
 
 
-@pytest.mark.parametrize("entry", [e for e in EMBEDDED if e.trait("vocabulary")], ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", [e for e in EMBEDDED if e.traits.vocabulary], ids=lambda entry: entry.name)
 def test_words_are_whole_numbers_below_the_vocabulary(entry):
     pool = entry.factory(3).pool
     assert pool.x.dtype == np.int32

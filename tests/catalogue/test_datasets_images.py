@@ -69,7 +69,7 @@ def written_cifar10(path, each):
 def test_missing_files_are_named_with_the_place_and_the_way_to_get_them(folder, name):
     entry = load().get("dataset", name)
     expected = "cifar-10-binary.tar.gz is not in" if name == "cifar10" else "train-images-idx3-ubyte.gz is not in"
-    for asked in (entry.trait("locate"), lambda: entry.factory(0)):
+    for asked in (entry.traits.locate, lambda: entry.factory(0)):
         with pytest.raises(DataError) as error:
             asked()
         assert str(error.value).startswith(f"{name}: {expected}")
@@ -83,7 +83,7 @@ def test_missing_files_are_named_with_the_place_and_the_way_to_get_them(folder, 
 def test_the_python_that_an_error_offers_names_things_that_torchvision_has(name):
     torchvision = pytest.importorskip("torchvision")
     with pytest.raises(DataError) as error:
-        load().get("dataset", name).trait("locate")()
+        load().get("dataset", name).traits.locate()
     code = str(error.value).partition('python -c "')[2].removesuffix('"')
     statement, _, call = code.partition("; ")
     module, _, imported = statement.removeprefix("from ").partition(" import ")

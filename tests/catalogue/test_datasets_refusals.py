@@ -19,7 +19,7 @@ def refusal(name, model=None, **options):
     dataset = Component("dataset", name, tuple(sorted(entry.resolve(options).items())))
     config = Config(dataset=dataset, model=model or WORDS, **parts, epochs=1, batch_size=10)
     try:
-        entry.trait("check")(config)
+        entry.traits.check(config)
     except GridError as error:
         return error
     return None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from d2lbench.catalogue import datasets
-from d2lbench.catalogue.datasets import classification, drawn, sparse
+from d2lbench.catalogue.datasets import classification, drawn, regression
 
 
 def part(splits, name):
@@ -148,7 +148,7 @@ def test_five_features_matter_one_of_a_group_with_weights_of_1():
         weights = datasets.sparse_linear(seed).pool.truth[:-1]
         (chosen,) = np.nonzero(weights)
         assert set(np.abs(weights[chosen])) == {1}
-        assert len(set(chosen // sparse.GROUP)) == len(chosen) == 5
+        assert len(set(chosen // regression.GROUP)) == len(chosen) == 5
 
 
 def test_relevant_features_and_their_signs_differ_between_seeds():

@@ -10,7 +10,7 @@ import scipy.special
 import torch
 
 from d2lbench import catalogue
-from d2lbench.catalogue.experiments import symmetry
+from d2lbench.catalogue.experiments import layers
 
 REGISTRY = catalogue.load()
 
@@ -37,7 +37,7 @@ def found(name, seed=0, **options):
 @pytest.mark.parametrize("name", [entry.name for entry in REGISTRY.entries("experiment") if entry.name in NEEDED])
 def test_an_experiment_returns_the_finite_numbers_that_it_declares_and_the_same_again(name):
     first = found(name, **NEEDED[name])
-    assert set(first) == set(REGISTRY.get("experiment", name).trait("metrics"))
+    assert set(first) == set(REGISTRY.get("experiment", name).traits.metrics)
     assert all(isinstance(value, float) and math.isfinite(value) for value in first.values())
     assert found(name, **NEEDED[name]) == first
 
@@ -97,7 +97,7 @@ def test_gradients_by_hand_are_those_of_automatic_differentiation(decay, dropped
     o = (h if kept is None else h * kept) @ net[2] + net[3]
     loss = torch.nn.functional.mse_loss(o, y) + decay / 2 * (net[0].square().sum() + net[2].square().sum())
     with torch.no_grad():
-        by_hand = symmetry.gradients(net, x, y, kept=kept, decay=decay)
+        by_hand = layers.gradients(net, x, y, kept=kept, decay=decay)
     for ours, theirs in zip(by_hand, torch.autograd.grad(loss, net), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-13)
 

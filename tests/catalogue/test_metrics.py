@@ -9,6 +9,7 @@ import pytest
 
 from d2lbench import catalogue
 from d2lbench.catalogue.metrics import LOG10_OF_ZERO, Record
+from d2lbench.core.spec import Component
 
 REGISTRY = catalogue.load()
 
@@ -80,11 +81,11 @@ def test_a_series_that_was_not_recorded_reads_nan():
 
 @pytest.mark.parametrize("entry", REGISTRY.entries("metric"), ids=lambda entry: entry.name)
 def test_every_metric_declares_how_sides_differ_and_both_margins(entry):
-    assert entry.trait("as_") in {"difference", "ratio"}
-    assert set(entry.trait("margins")) == {"quick", "full"}
-    assert entry.trait("better") in {"higher", "lower", None}
+    assert entry.traits.as_ in {"difference", "ratio"}
+    assert set(entry.traits.margins) == {"quick", "full"}
+    assert entry.traits.better in {"higher", "lower", None}
     options = {"target": 0.9} if "target" in entry.options else {}
-    columns = entry.trait("columns")(entry.resolve(options))
+    columns = entry.traits.series(Component("metric", entry.name, tuple(entry.resolve(options).items())))
     assert columns
     assert all(isinstance(column, str) for column in columns)
     assert entry.summary

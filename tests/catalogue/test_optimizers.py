@@ -281,7 +281,7 @@ def config(optimizer=None, **parts):
 
 
 def check_of(name):
-    return catalogue.load().get("optimizer", name).trait("check")
+    return catalogue.load().get("optimizer", name).traits.check
 
 
 def dataset(name, **given):

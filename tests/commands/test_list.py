@@ -27,7 +27,7 @@ def outside(seed, /, *, question: str | None = None, times: int):
     """
 
 @register("dataset", "listed-drawn", shape=lambda options: (options["features"],), sizes={"train": 1200}, classes=0,
-          task="regression")
+          task="regression", embedded=False)
 def drawn(seed, /, *, features: int = 7):
     """Numbers."""
 '''

@@ -31,7 +31,7 @@ def _as_in_a_worker():
 def build_component(kind, name, **options):
     entry = catalogue.load().get(kind, name)
     resolved = entry.resolve(options)
-    normalise = entry.trait("normalise")
+    normalise = entry.traits.normalise
     resolved = normalise(options, resolved) if normalise else resolved
     pairs = tuple(sorted(resolved.items()))
     return Component(kind, name, pairs, pairs)
@@ -322,6 +322,6 @@ def pytest_generate_tests(metafunc):
             kind = name.removeprefix("any_").removesuffix("_table")
             table = registered(kind)
             if name.endswith("_table"):  # plateau is decided while training: it has no table
-                table = [(n, o) for n, o in table if not catalogue.load().get(kind, n).trait("watches")]
+                table = [(n, o) for n, o in table if not catalogue.load().get(kind, n).traits.watches]
             ids = [f"{n}-{'-'.join(f'{k}={v}' for k, v in o.items())}".rstrip("-") for n, o in table]
             metafunc.parametrize(name, table, ids=ids)

@@ -125,7 +125,7 @@ def test_a_diverging_cell_leaves_its_neighbours_bits_alone(make_cell):
 
 def test_every_dataset_that_needs_no_files_trains_with_dropout_and_stops_early(make_cell):
     for entry in load().entries("dataset"):
-        if entry.trait("embedded") and entry.trait("task", "classification") == "classification":
+        if entry.traits.embedded and entry.traits.task == "classification":
             model = ("embedding-bag", {}) if entry.name == "topics" else ("mlp", {"hidden": (8,)})
             regularizer = ("none", {}) if entry.name == "topics" else ("dropout", {"p": (0.2,)})
             stopping = ("patience", {"patience": 1})

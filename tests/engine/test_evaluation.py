@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from d2lbench.catalogue import load
-from d2lbench.catalogue.losses.loss import largest_at
+from d2lbench.catalogue.losses import largest_at
 from d2lbench.engine import batches, evaluation
 from d2lbench.engine.batches import HELD_OUT, SPLITS
 from d2lbench.engine.plan import plan

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from d2lbench.catalogue import load
+from d2lbench.core.kinds import ExperimentTraits
 from d2lbench.core.registry import REGISTRY, Entry
 from d2lbench.core.spec import Cell, Measurement
 from d2lbench.engine.plan import Stack, structure
@@ -154,7 +155,7 @@ def test_an_experiments_numbers_become_series(monkeypatch, component):
     def halves(seed, /, **_):
         return {"half": seed / 2}
 
-    monkeypatch.setitem(REGISTRY._entries, "experiment", {"halves": Entry("experiment", "halves", halves, {})})
+    monkeypatch.setitem(REGISTRY._entries, "experiment", {"halves": Entry("halves", halves, {}, ExperimentTraits())})
     cells = tuple(Cell(Measurement(component("experiment", "halves")), seed) for seed in (3, 4))
     first, second = train(Stack(cells))
     assert (first.status, first.cell_id) == ("done", cells[0].id)

@@ -7,7 +7,6 @@ from typing import Annotated
 import pytest
 from annotated_types import Ge
 
-from d2lbench.core.registry import Registry
 from d2lbench.grid import load
 from d2lbench.timing import cases
 
@@ -61,10 +60,7 @@ def loaded(registry):
 @pytest.fixture(scope="session")
 def with_experiment(registry):
     """Return a registry that has a toy experiment, too; the shared one stays as it is."""
-    own = Registry()
-    for kind in registry.kinds():
-        for entry in registry.entries(kind):
-            own.register(kind, entry.name, **entry.traits)(entry.factory)
+    own = registry.having("experiment", registry.entries("experiment"))
 
     @own.register("experiment", "toy", metrics={"deviation": {"as_": "difference", "margins": {"quick": 0.1}}})
     def toy(seed: int, /, *, factors: Annotated[int, Ge(1)], size: int = 4) -> dict[str, float]:

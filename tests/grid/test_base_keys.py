@@ -33,7 +33,7 @@ def config_of(loaded, rest="", **changes):
 
 
 def test_a_cell_that_names_none_of_them_is_the_cell_it_was(loaded, registry):
-    content = OLD | {"checksum": registry.get("dataset", "digits").trait("checksum")}
+    content = OLD | {"checksum": registry.get("dataset", "digits").traits.checksum}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     for spelled in ({}, {"stopping": '"none"'}):
         assert Cell(config_of(loaded, **spelled), 3).id == hashlib.sha256(text.encode()).hexdigest()

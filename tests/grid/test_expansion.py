@@ -153,7 +153,7 @@ def test_defaults_that_are_spelled_out_do_not_change_a_cell(loaded):
 
 def test_a_dataset_checksum_is_part_of_a_cell(loaded, registry):
     config = loaded().arms[0].config
-    assert config.identity["checksum"] == registry.get("dataset", "digits").trait("checksum")
+    assert config.identity["checksum"] == registry.get("dataset", "digits").traits.checksum
 
 
 def test_quick_overrides_base_and_replaces_axes_and_seeds(loaded):

@@ -9,7 +9,6 @@ import pytest
 from d2lbench.core.errors import GridError
 from d2lbench.grid import load
 from d2lbench.grid.claims.measures import metric_entry
-from d2lbench.grid.kernels import DTYPES
 from d2lbench.timing import selection
 
 RELU = '{ name = "relu", size = "small", phase = "whole" }'
@@ -80,14 +79,13 @@ def test_an_implementation_stands_for_options_unless_the_case_has_one_of_that_na
 
 
 def test_every_case_has_the_phases_and_dtypes_that_the_harness_knows(registry, kernels):
-    assert DTYPES == selection.DTYPES
     for case in selection.cases(registry):
         for phase in case.phases:
             chosen = component(
                 kernels(kernel=f'{{ name = "{case.entry.name}", size = "{case.size}", phase = "{phase}" }}')
             )
-            resolved = case.entry.resolve({**(case.entry.trait("sizes")[case.size])})
-            first = next(iter((case.entry.trait("implementations") or {"": {}}).values()))
+            resolved = case.entry.resolve({**(case.entry.traits.sizes[case.size])})
+            first = next(iter((case.entry.traits.implementations or {"": {}}).values()))
             expected = {**resolved, **first} if "implementation" not in case.entry.options else resolved
             assert {name: chosen.get(name) for name in case.entry.options} == expected
 
@@ -145,7 +143,7 @@ def test_a_timing_claim_is_about_time_by_ratio_within_five_percent(claim, regist
     assert (part.metric.name, part.as_) == ("time", "ratio")
     assert math.exp(part.margin) == pytest.approx(1.05, abs=1e-4)
     assert timing.in_family
-    assert metric_entry(registry, part.metric).trait("unit") == "s"
+    assert metric_entry(registry, part.metric).traits.unit == "s"
 
 
 def test_timings_are_a_family_that_needs_rounds(kernels, claim_text):

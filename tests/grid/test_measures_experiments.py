@@ -52,7 +52,7 @@ def ask(registry, claim_text, fields, kind="identity"):
 def test_a_claim_reads_the_metrics_of_the_experiments_that_its_sides_select(two, claim_text):
     fields = 'metric = "{}"\nsame = [{{ experiment = {{ name = "other", size = {} }} }}, 3]'
     claim = ask(two, claim_text, fields.format("bytes", 1))
-    assert metric_entry(two, claim.metric).trait("unit") == "bytes"
+    assert metric_entry(two, claim.metric).traits.unit == "bytes"
     with pytest.raises(GridError, match=r'returns no such metric: "other"; given "bites".*did you mean "bytes"'):
         ask(two, claim_text, fields.format("bites", 1))
 

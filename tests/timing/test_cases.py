@@ -35,14 +35,14 @@ PRODUCTS = {"products", "convolutions", "networks", "stacks"}
 
 
 def implementations(entry):
-    return (entry.trait("implementations") or {"": {}}).items()
+    return (entry.traits.implementations or {"": {}}).items()
 
 
 def table(entries):
     found = []
     for entry in entries:
         for name, options in implementations(entry):
-            tiny = {**entry.trait("tiny"), **options}
+            tiny = {**entry.traits.tiny, **options}
             if tiny.get("rows", 1) > FEW_ROWS:
                 tiny["rows"] = FEW_ROWS
             if tiny.get("workers", 0) <= 1:  # more of them take seconds to start
@@ -103,7 +103,7 @@ def test_at_least_sixty_cases_are_listed():
 
 
 def sizes_and_implementations(entry):
-    return entry.trait("sizes"), entry.trait("implementations") or [""]
+    return entry.traits.sizes, entry.traits.implementations or [""]
 
 
 def test_listing_the_cases_does_not_load_torch():
@@ -114,26 +114,26 @@ def test_listing_the_cases_does_not_load_torch():
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_a_declaration_is_whole_and_its_sizes_name_options_that_exist(entry):
-    assert set(entry.trait("sizes")) == {"small", "large"}
-    assert entry.trait("group")
+    assert set(entry.traits.sizes) == {"small", "large"}
+    assert entry.traits.group
     assert entry.summary
-    assert set(entry.trait("phases")) <= set(PHASES)
-    for size, (_, options) in itertools.product(entry.trait("sizes").values(), implementations(entry)):
+    assert set(entry.traits.phases) <= set(PHASES)
+    for size, (_, options) in itertools.product(entry.traits.sizes.values(), implementations(entry)):
         assert {**size, **options}.items() <= entry.resolve({**size, **options}).items()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("entry", "options"), CASES)
 def test_a_case_agrees_with_its_float64_reference_forward_and_back(build, entry, options, dtype):
-    if dtype not in entry.trait("dtypes", DTYPES):
+    if dtype not in entry.traits.dtypes:
         pytest.skip(f"does not exist in {dtype}")
-    if entry.trait("group") in {"networks", "loading"} and dtype == "float64":
+    if entry.traits.group in {"networks", "loading"} and dtype == "float64":
         pytest.skip("its reference is the same code in float64")
     if options.get("implementation") == "fused" and "sgd" in entry.name and not fused_sgd_steps(dtype):
         pytest.skip(f"this torch's own fused SGD does not step in {dtype}: such a case is refused before it is timed")
     case = build(entry, options, dtype)
     if case.reference is None:
-        assert not entry.trait("reference_needed", default=True)
+        assert not entry.traits.reference_needed
         return
     twins = exactly(case.inputs)
     torch.manual_seed(0)
@@ -143,14 +143,14 @@ def test_a_case_agrees_with_its_float64_reference_forward_and_back(build, entry,
     assert output.shape == expected.shape
     assert torch.isfinite(output).all()
     assert error(output, expected) <= case.tolerance
-    if "backward" in entry.trait("phases") and expected.requires_grad:
+    if "backward" in entry.traits.phases and expected.requires_grad:
         found = zip(gradients(output, case.inputs), gradients(expected, twins), strict=True)
         assert max(itertools.starmap(error, found)) <= case.tolerance
 
 
 @pytest.mark.parametrize(("entry", "options"), CASES)
 def test_declared_phases_are_there_and_each_says_what_it_costs(build, entry, options):
-    case, phases = build(entry, options), set(entry.trait("phases"))
+    case, phases = build(entry, options), set(entry.traits.phases)
     assert (case.step is not None) == ("step" in phases)
     if "backward" in phases:
         assert case.call(*case.inputs).requires_grad
@@ -165,7 +165,7 @@ def test_declared_phases_are_there_and_each_says_what_it_costs(build, entry, opt
     )  # no constant image
 
 
-@pytest.mark.parametrize(("entry", "options"), [case for case in CASES if "step" in case.values[0].trait("phases")])
+@pytest.mark.parametrize(("entry", "options"), [case for case in CASES if "step" in case.values[0].traits.phases])
 def test_a_step_may_be_taken_again_and_again_and_leaves_the_case_as_it_is(build, entry, options):
     case = build(entry, options)
     before = [each.detach().clone() for each in case.inputs]
@@ -179,7 +179,7 @@ def test_a_step_may_be_taken_again_and_again_and_leaves_the_case_as_it_is(build,
     [
         case
         for case in CASES
-        if case.values[0].trait("group") in PRODUCTS and not case.values[0].name.endswith("-torchvision")
+        if case.values[0].traits.group in PRODUCTS and not case.values[0].name.endswith("-torchvision")
     ],
 )
 def test_operations_of_products_and_convolutions_are_those_of_torchs_own_counter(build, entry, options):
@@ -257,12 +257,12 @@ def test_a_layer_with_a_rate_of_its_own_keeps_too_few():
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_networks_step_is_proved_and_a_wrong_one_refused(build, dtype):
     entry = REGISTRY.get("kernel", "mlp")
-    case = build(entry, entry.trait("tiny"), dtype)
-    assert check(case, case.call, ("forward", "step"), entry.trait("phases")) == ("forward", "step")
+    case = build(entry, entry.traits.tiny, dtype)
+    assert check(case, case.call, ("forward", "step"), entry.traits.phases) == ("forward", "step")
     found, expected = case.stepped()
     wrong = dataclasses.replace(case, stepped=lambda: (found * 1.1, expected))
     with pytest.raises(TimingError, match=r"a step is off by 0\.1"):
-        check(wrong, wrong.call, ("forward", "step"), entry.trait("phases"))
+        check(wrong, wrong.call, ("forward", "step"), entry.traits.phases)
 
 
 def test_stacked_gradients_differ_from_each_rows_own_by_rounding_where_relus_flip(build):
@@ -275,16 +275,16 @@ def test_stacked_gradients_differ_from_each_rows_own_by_rounding_where_relus_fli
 def test_sixteen_stacked_rows_count_sixteen_times_one(build):
     for name in ("adam", "stack-mlp"):
         entry = REGISTRY.get("kernel", name)
-        tiny = entry.trait("tiny") | ({"implementation": "stacked"} if name == "adam" else {})
+        tiny = entry.traits.tiny | ({"implementation": "stacked"} if name == "adam" else {})
         one, sixteen = (build(entry, tiny | {"rows": rows}) for rows in (1, 16))
-        for phase in entry.trait("phases"):
+        for phase in entry.traits.phases:
             assert sixteen.flops[phase] == 16 * one.flops[phase]
             assert sixteen.bytes[phase] == 16 * one.bytes[phase]
 
 
 def test_a_case_draws_the_same_numbers_whatever_its_dtype(build):
     entry = REGISTRY.get("kernel", "linear")
-    narrow, wide = (build(entry, entry.trait("tiny"), dtype) for dtype in ("float32", "float64"))
+    narrow, wide = (build(entry, entry.traits.tiny, dtype) for dtype in ("float32", "float64"))
     for ours, theirs in zip(narrow.inputs, wide.inputs, strict=True):
         torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=0)
 
@@ -300,7 +300,7 @@ def test_a_case_draws_the_same_numbers_whatever_its_dtype(build):
 )
 def test_the_way_back_is_proved_where_rounding_leaves_gradients_to_compare(build, name, dtype, proved):
     entry = REGISTRY.get("kernel", name)
-    case = build(entry, entry.trait("tiny"), dtype)
+    case = build(entry, entry.traits.tiny, dtype)
     assert case.reference(*exactly(case.inputs)).requires_grad == proved
 
 
@@ -312,7 +312,7 @@ def test_a_networks_gradients_differ_from_the_reference_by_rounding_at_a_size_wh
 
 
 def test_workers_and_resident_data_hand_out_the_same_images(build):
-    options = REGISTRY.get("kernel", "load-resident").trait("tiny")
+    options = REGISTRY.get("kernel", "load-resident").traits.tiny
     workers = REGISTRY.get("kernel", "load-workers")
     resident = build(REGISTRY.get("kernel", "load-resident"), options)
     loaded = build(workers, {**options, "workers": 1})
@@ -322,7 +322,7 @@ def test_workers_and_resident_data_hand_out_the_same_images(build):
 def test_an_optimizers_checked_change_is_large_enough_to_be_seen_through_rounding(build):
     for name in RULES:
         entry = REGISTRY.get("kernel", name)
-        case = build(entry, entry.trait("tiny"), "float64")
+        case = build(entry, entry.traits.tiny, "float64")
         change = case.call(*case.inputs)
         assert float(change.abs().max()) > 0.05, name
 
@@ -332,18 +332,18 @@ def test_a_fused_step_is_timed_where_torch_has_one(name):
     rule = RULES[name]
     twin = catalogue.load().get("optimizer", rule.optimizer or name).factory().torch_name
     has_one = "fused" in inspect.signature(getattr(torch.optim, twin)).parameters
-    assert ("fused" in REGISTRY.get("kernel", name).trait("implementations")) == has_one
+    assert ("fused" in REGISTRY.get("kernel", name).traits.implementations) == has_one
 
 
 def test_a_wrong_kernel_is_further_from_its_reference_than_the_tolerance(build):
     """A step that is left out, a stride, a missing bias: what a check has to find, it finds in the coarsest dtype."""
     sgd = REGISTRY.get("kernel", "sgd")
-    case = build(sgd, sgd.trait("tiny"), "bfloat16")
+    case = build(sgd, sgd.traits.tiny, "bfloat16")
     p, g = case.inputs
     two_steps = -0.2 * g
     assert error(two_steps, case.reference(p.double(), g.double())) > case.tolerance
     linear = REGISTRY.get("kernel", "linear")
-    case = build(linear, linear.trait("tiny"), "bfloat16")
+    case = build(linear, linear.traits.tiny, "bfloat16")
     without_bias = functools.partial(torch.nn.functional.linear, bias=None)
     x, w, _ = case.inputs
     assert error(without_bias(x, w), case.reference(*exactly(case.inputs))) > case.tolerance

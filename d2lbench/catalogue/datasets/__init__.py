@@ -19,8 +19,7 @@ from d2lbench.catalogue.datasets.classification import topics, xor
 from d2lbench.catalogue.datasets.files import data_folder
 from d2lbench.catalogue.datasets.handwritten import digits
 from d2lbench.catalogue.datasets.images import cifar10, fashion_mnist, kmnist, mnist
-from d2lbench.catalogue.datasets.regression import high_dim_linear, least_squares, polynomial
-from d2lbench.catalogue.datasets.sparse import sparse_linear
+from d2lbench.catalogue.datasets.regression import high_dim_linear, least_squares, polynomial, sparse_linear
 from d2lbench.catalogue.datasets.splits import Pool, Splits
 
 __all__ = [

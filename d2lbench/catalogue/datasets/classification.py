@@ -18,6 +18,7 @@ from d2lbench.catalogue.datasets.splits import (
     split,
 )
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -35,15 +36,13 @@ def _fits_xor(config: Config) -> None:
 
 
 @register(
-    "dataset",
+    DatasetTraits,
     "xor",
     checksum=identity("xor"),
     check=_fits_xor,
     shape=(2,),
     classes=2,
-    task="classification",
     sizes={"train": 200, "validation": 200, "test": 1000},
-    embedded=True,
 )
 def xor(
     seed: int,
@@ -94,16 +93,14 @@ def _frequencies(vocabulary: int, seed: int) -> Reals:
 
 
 @register(
-    "dataset",
+    DatasetTraits,
     "topics",
     checksum=identity("topics"),
     check=_fits_topics,
     shape=lambda options: (options["length"],),
     classes=TOPICS,
-    task="classification",
     vocabulary=lambda options: options["vocabulary"],
     sizes={"train": 1000, "validation": 500, "test": 1000},
-    embedded=True,
 )
 def topics(
     seed: int,

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from d2lbench.core.errors import DataError
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.registry import REGISTRY, Registry
 from d2lbench.core.spec import Cell, Config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 
 def data_folder() -> Path:
@@ -67,7 +68,7 @@ def missing_data(cells: Iterable[Cell], registry: Registry = REGISTRY) -> dict[s
     """Return, by dataset, why its files cannot be read; empty where all are there."""
     reasons = {}
     for name in sorted({_dataset(cell) for cell in cells} - {""}):
-        locate: Callable[[], None] | None = registry.get("dataset", name).trait("locate")
+        locate = registry.get(DatasetTraits, name).traits.locate
         try:
             if locate:
                 locate()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from d2lbench.catalogue.datasets.splits import Fold, Folds, Pool, Splits, TrainSize, refuse_misfits, split
 from d2lbench.core.errors import DataError
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.registry import register
 from d2lbench.core.seeding import key_integer
 
@@ -77,15 +78,13 @@ def _fits(config: Config) -> None:
 
 
 @register(
-    "dataset",
+    DatasetTraits,
     "digits",
     checksum=DIGITS_SHA256,
     check=_fits,
     shape=(1, 8, 8),
     classes=10,
-    task="classification",
     sizes={"train": 900, "validation": 400, "test": 497},
-    embedded=True,
 )
 def digits(seed: int, /, *, train_size: TrainSize | None = None, folds: Folds = 0, fold: Fold = 0) -> Splits:
     """Handwritten digits, 8 × 8 (scikit-learn): a stratified split per seed into 900, 400 and 497.

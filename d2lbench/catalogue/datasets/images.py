@@ -13,12 +13,13 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 from annotated_types import Ge, Lt
 
 from d2lbench.catalogue.datasets.files import checked_bytes, data_folder, digest_of, refuse_missing
 from d2lbench.catalogue.datasets.splits import Fold, Folds, Pool, Splits, TrainSize, refuse_misfits, split
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.registry import register
 from d2lbench.core.seeding import key_integer
 
@@ -177,7 +178,16 @@ def _read_once(read: Reader, root: Path) -> tuple[Pool, int]:
     return read(root)
 
 
-def _images(name: str, read: Reader, trained: int, summary: str, **traits: Any) -> Callable[..., Splits]:
+def _images(
+    name: str,
+    read: Reader,
+    trained: int,
+    summary: str,
+    *,
+    checksum: str,
+    locate: Callable[[], None],
+    shape: tuple[int, int, int],
+) -> Callable[..., Splits]:
     """Register a published set of images of which ``trained`` may train; ``summary`` becomes its docstring."""
 
     def factory(
@@ -202,15 +212,30 @@ def _images(name: str, read: Reader, trained: int, summary: str, **traits: Any) 
     factory.__doc__ = summary
     factory.__name__ = factory.__qualname__ = name.replace("-", "_")
     sizes = {"train": trained - 5_000, "validation": 5_000, "test": 10_000}
-    register("dataset", name, check=fits, classes=10, task="classification", sizes=sizes, embedded=False, **traits)(
-        factory
-    )
+    register(
+        DatasetTraits,
+        name,
+        check=fits,
+        classes=10,
+        sizes=sizes,
+        embedded=False,
+        checksum=checksum,
+        locate=locate,
+        shape=shape,
+    )(factory)
     return factory
 
 
 def _idx(files: IdxFiles, summary: str) -> Callable[..., Splits]:
-    traits = {"checksum": digest_of(*files.md5), "locate": files.locate, "shape": (1, 28, 28)}
-    return _images(files.name, files.read, 60_000, summary, **traits)
+    return _images(
+        files.name,
+        files.read,
+        60_000,
+        summary,
+        checksum=digest_of(*files.md5),
+        locate=files.locate,
+        shape=(1, 28, 28),
+    )
 
 
 fashion_mnist = _idx(

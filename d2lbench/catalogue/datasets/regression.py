@@ -5,10 +5,11 @@ Losses named below are half the squared error, with the best constant for a pred
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, Lt
 
 from d2lbench.catalogue.datasets.drawn import identity, normals, regression_splits
 from d2lbench.catalogue.datasets.splits import (
@@ -21,10 +22,13 @@ from d2lbench.catalogue.datasets.splits import (
     refuse_misfits,
 )
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.registry import register
+from d2lbench.core.seeding import key_integer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import numpy as np
+    from numpy.typing import NDArray
 
     from d2lbench.catalogue.datasets.drawn import Reals
     from d2lbench.core.spec import Config
@@ -37,7 +41,6 @@ CUBIC: Final = (5.0, 1.2, -3.4, 5.6)
 #: Of the targets of ``least-squares``: with the noise at 0.7 their variance is 1, as of standardized data.
 SIGNAL_VARIANCE: Final = 0.51
 LEAST_SQUARES_FEATURES: Final = 5
-_REGRESSION: Final[Mapping[str, Any]] = {"classes": 0, "task": "regression", "embedded": True}
 
 
 def _fits_high_dim(config: Config) -> None:
@@ -47,13 +50,14 @@ def _fits_high_dim(config: Config) -> None:
 
 
 @register(
-    "dataset",
+    DatasetTraits,
     "high-dim-linear",
     checksum=identity("high-dim-linear"),
     check=_fits_high_dim,
     shape=lambda options: (options["features"],),
     sizes={"train": 20, "validation": 0, "test": 100},
-    **_REGRESSION,
+    classes=0,
+    task="regression",
 )
 def high_dim_linear(
     seed: int,
@@ -87,13 +91,14 @@ def _fits_own_size(config: Config) -> None:
 
 
 @register(
-    "dataset",
+    DatasetTraits,
     "polynomial",
     checksum=identity("polynomial"),
     check=_fits_own_size,
     shape=lambda options: (options["degree"],),
     sizes={"train": 100, "validation": 0, "test": 100},
-    **_REGRESSION,
+    classes=0,
+    task="regression",
 )
 def polynomial(
     seed: int,
@@ -157,13 +162,14 @@ def _axes(seed: int, condition: float) -> Reals:
 
 
 @register(
-    "dataset",
+    DatasetTraits,
     "least-squares",
     checksum=identity("least-squares"),
     check=_fits_copies,
     shape=(LEAST_SQUARES_FEATURES,),
     sizes={"train": 1500, "validation": 500, "test": 500},
-    **_REGRESSION,
+    classes=0,
+    task="regression",
 )
 def least_squares(
     seed: int,
@@ -199,3 +205,90 @@ def least_squares(
     truth = np.append(weights, 0.0)
     splits = regression_splits("least-squares", seed, sizes, draw, truth=truth, noise=noise, folds=folds, fold=fold)
     return replace(splits, train=np.tile(splits.train, copies))
+
+
+#: How many neighbouring features have a cause in common where features are correlated.
+GROUP: Final = 5
+
+
+def _fits_sparse(config: Config) -> None:
+    get = config.dataset.get
+    if get("relevant") > get("features"):
+        problem = "more features are relevant than there are"
+        raise GridError(
+            problem, key="dataset.relevant", given=get("relevant"), allowed=f"0 to dataset.features = {get('features')}"
+        )
+    refuse_crowds(config, get("features") + get("noise_features"), get("train_size") + 1100)
+    refuse_misfits(config, get("train_size"))
+
+
+def _chosen(features: int, relevant: int, seed: int) -> NDArray[np.int64]:
+    """Return which features matter: no two of a group before every group has one; more of them keep the others."""
+    import numpy as np
+
+    order = np.random.default_rng(key_integer(seed, "sparse-linear", "relevant")).permutation(features)
+    met: Counter[int] = Counter()
+    ranks = []
+    for group in order // GROUP:
+        ranks.append(met[group])
+        met[group] += 1
+    return order[np.argsort(ranks, kind="stable")][:relevant]
+
+
+def _correlated(x: Reals, correlation: float, *key: int | str) -> Reals:
+    """Mix into standard normal features (n, d) what each group has in common; the variances stay 1."""
+    import numpy as np
+
+    groups = np.arange(x.shape[1]) // GROUP
+    shared = normals(len(x), int(groups[-1]) + 1, *key, "shared")
+    return np.asarray(np.sqrt(correlation) * shared[:, groups] + np.sqrt(1 - correlation) * x)
+
+
+@register(
+    DatasetTraits,
+    "sparse-linear",
+    checksum=identity("sparse-linear"),
+    check=_fits_sparse,
+    shape=lambda options: (options["features"] + options["noise_features"],),
+    classes=0,
+    task="regression",
+    sizes={"train": 100, "validation": 100, "test": 1000},
+)
+def sparse_linear(
+    seed: int,
+    /,
+    *,
+    features: Features = 200,
+    relevant: Annotated[int, Ge(0)] = 5,
+    noise_features: Annotated[int, Ge(0), Le(100_000)] = 0,
+    correlation: Annotated[float, Ge(0), Lt(1)] = 0.0,
+    noise: Noise = 1.0,
+    train_size: TrainSize = 100,
+    folds: Folds = 0,
+    fold: Fold = 0,
+) -> Splits:
+    """Few of many features matter: a sum of 5 out of 200, with random signs, plus N(0, 1) (after Tibshirani 1996).
+
+    ``noise_features`` more columns are drawn that mean nothing. With a ``correlation`` the features come in groups of
+    five neighbours that correlate so with each other, and a relevant one is in the company of four that only look
+    like it (after Zou and Hastie 2005). 100 examples train, 100 validate, 1,000 test. Half the squared error is 3 of
+    the best constant and 0.5 of the true weights.
+    """
+    import numpy as np
+
+    weights = np.zeros(features + noise_features)
+    signs = np.sign(normals(features, 1, seed, "sparse-linear", "signs")[:, 0])
+    chosen = _chosen(features, relevant, seed)
+    weights[chosen] = signs[: len(chosen)]
+
+    def draw(name: str, n: int) -> tuple[Reals, Reals]:
+        x = normals(n, features, seed, "sparse-linear", name)
+        if correlation:
+            x = _correlated(x, correlation, seed, "sparse-linear", name)
+        if noise_features:
+            x = np.hstack([x, normals(n, noise_features, seed, "sparse-linear", name, "irrelevant")])
+        return x, x @ weights
+
+    sizes = {"train": train_size, "validation": 100, "test": 1000}
+    truth = np.append(weights, 0.0)
+    return regression_splits("sparse-linear", seed, sizes, draw, truth=truth, noise=noise, folds=folds, fold=fold)

@@ -4,34 +4,6 @@ A factory gets the seed and its options and returns a finite number for every me
 comes from :mod:`d2lbench.core.generators`, keyed by the seed and the experiment's name, and from nowhere else.
 """
 
-from d2lbench.catalogue.experiments import (
-    architectures,
-    convolutions,
-    dropout,
-    least_squares,
-    losses,
-    memory,
-    penalties,
-    polynomials,
-    products,
-    slopes,
-    steps,
-    symmetry,
-    variances,
-)
+from d2lbench.catalogue.experiments import fitting, layers, losses, networks
 
-__all__ = [
-    "architectures",
-    "convolutions",
-    "dropout",
-    "least_squares",
-    "losses",
-    "memory",
-    "penalties",
-    "polynomials",
-    "products",
-    "slopes",
-    "steps",
-    "symmetry",
-    "variances",
-]
+__all__ = ["fitting", "layers", "losses", "networks"]

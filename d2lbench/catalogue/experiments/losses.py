@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Gt
 
-from d2lbench.catalogue.experiments.declared import number
 from d2lbench.core.generators import generator
+from d2lbench.core.kinds import ExperimentTraits, MetricTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -20,16 +20,16 @@ PRINTED, HALF_A_DIGIT = -13.8155, 5e-5
 
 
 @register(
-    "experiment",
+    ExperimentTraits,
     "loss-values",
     metrics={
-        "l1": number(),
-        "smooth_l1": number(),
-        "squared": number(),
-        "binary_by_old_formula": number(),
-        "binary_as_printed": number(),
-        "cross_entropy_refused": number(),
-        "likelihood_refused": number(),
+        "l1": MetricTraits(),
+        "smooth_l1": MetricTraits(),
+        "squared": MetricTraits(),
+        "binary_by_old_formula": MetricTraits(),
+        "binary_as_printed": MetricTraits(),
+        "cross_entropy_refused": MetricTraits(),
+        "likelihood_refused": MetricTraits(),
     },
 )
 def loss_values(seed: int, /) -> dict[str, float]:
@@ -70,7 +70,7 @@ def _answer(loss: Callable[..., torch.Tensor], x: torch.Tensor, t: torch.Tensor)
         return None
 
 
-@register("experiment", "softmax-and-log", metrics={"not_finite": number("share")})
+@register(ExperimentTraits, "softmax-and-log", metrics={"not_finite": MetricTraits(unit="share")})
 def softmax_and_log(
     seed: int, /, *, route: Literal["separate", "shifted", "fused"], scale: Annotated[float, Gt(0)]
 ) -> dict[str, float]:

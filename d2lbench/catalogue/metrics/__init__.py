@@ -5,8 +5,8 @@ Its declaration says which series it needs, whether two sides differ (``as_``) b
 default margin at each scale, and which way is better (which picks trials; never guessed from a name).
 """
 
-from d2lbench.catalogue.metrics import curves, fits, layers
+from d2lbench.catalogue.metrics import curves, layers
 from d2lbench.catalogue.metrics.layers import LOG10_OF_ZERO
 from d2lbench.catalogue.metrics.record import Record
 
-__all__ = ["LOG10_OF_ZERO", "Record", "curves", "fits", "layers"]
+__all__ = ["LOG10_OF_ZERO", "Record", "curves", "layers"]

@@ -1,20 +1,25 @@
-"""Metrics of curves over training: losses, accuracies, and what is counted or measured along them."""
+"""Metrics of curves over training: losses, accuracies, distances from an optimum, and what is counted along them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Gt, Le
 
 from d2lbench.catalogue.metrics.record import At, Record, value_at
+from d2lbench.core.kinds import MetricTraits
 from d2lbench.core.registry import register
 
 Share = Annotated[float, Gt(0), Le(1)]
 
 
-def _curve_metric(name: str, better: str | None, filler: Callable[[Record], float], **traits: Any) -> None:
+_ACCURACY: Final = {"quick": 0.01, "full": 0.005}
+_LOSS: Final = {"quick": 0.05, "full": 0.05}
+
+
+def _curve_metric(name: str, traits: MetricTraits, filler: Callable[[Record], float]) -> None:
     """Register a metric that reads one series; ``filler`` says what stands for the values of a diverged run."""
 
     def read(record: Record, /, *, at: At = "last") -> Any:
@@ -23,33 +28,29 @@ def _curve_metric(name: str, better: str | None, filler: Callable[[Record], floa
         x, y = record.curve(name)
         if record.diverged:
             y = np.where(np.isfinite(y), y, filler(record))
-        value = value_at((x, y), at, better)
+        value = value_at((x, y), at, traits.better)
         diverged_end = record.diverged and at in {"last", "best"}
         return filler(record) if diverged_end else value
 
     split, _, what = name.partition("_")
     read.__doc__ = f"{what.capitalize()} on the {split} examples, in evaluation mode."
-    columns = {"columns": lambda _: (name,), "better": better, "curve": True}
-    register("metric", name, **columns, **traits)(read)
+    register(MetricTraits, name, **vars(traits))(read)
 
-
-_ACCURACY = {"as_": "difference", "margins": {"quick": 0.01, "full": 0.005}, "unit": "share"}
-_LOSS = {"as_": "ratio", "margins": {"quick": 0.05, "full": 0.05}, "unit": "nats"}
 
 for _split in ("train", "validation", "test"):
-    _curve_metric(f"{_split}_accuracy", "higher", lambda record: record.chance, split=_split, **_ACCURACY)
-    _curve_metric(f"{_split}_loss", "lower", Record.loss_when_diverged, split=_split, **_LOSS)
+    _curve_metric(
+        f"{_split}_accuracy",
+        MetricTraits(margins=_ACCURACY, better="higher", unit="share", curve=True),
+        lambda record: record.chance,
+    )
+    _curve_metric(
+        f"{_split}_loss",
+        MetricTraits(as_="ratio", margins=_LOSS, better="lower", unit="nats", curve=True),
+        Record.loss_when_diverged,
+    )
 
 
-@register(
-    "metric",
-    "batch_loss",
-    columns=lambda _: ("batch_loss",),
-    better="lower",
-    split="train",
-    curve=True,
-    **_LOSS,
-)
+@register(MetricTraits, "batch_loss", as_="ratio", margins=_LOSS, better="lower", unit="nats", curve=True)
 def batch_loss(record: Record, /, *, at: At = "last") -> Any:
     """The mean loss of an epoch's mini-batches, as training sees them (dropout on, penalties left out)."""
     import numpy as np
@@ -63,12 +64,12 @@ def batch_loss(record: Record, /, *, at: At = "last") -> Any:
 
 
 @register(
-    "metric",
+    MetricTraits,
     "gap",
     columns=lambda _: ("train_accuracy", "test_accuracy"),
+    margins=_ACCURACY,
     better="lower",
-    split="test",
-    **_ACCURACY,
+    unit="share",
 )
 def gap(record: Record, /, *, at: Literal["start", "each", "last"] = "last") -> Any:
     """Training accuracy minus test accuracy, both in evaluation mode; 0 for a diverged run (both at chance)."""
@@ -79,13 +80,11 @@ def gap(record: Record, /, *, at: Literal["start", "each", "last"] = "last") -> 
 
 
 @register(
-    "metric",
+    MetricTraits,
     "epochs_to_target",
     columns=lambda options: (f"{options['split']}_accuracy",),
-    as_="difference",
     margins={"quick": 1.0, "full": 1.0},
     better="lower",
-    split=lambda options: options["split"],
     unit="epochs",
     censored=True,
 )
@@ -101,13 +100,7 @@ def epochs_to_target(
 
 
 @register(
-    "metric",
-    "late_variation",
-    columns=lambda _: ("batch_loss",),
-    as_="ratio",
-    margins={"quick": 0.2, "full": 0.2},
-    better=None,
-    split="train",
+    MetricTraits, "late_variation", columns=lambda _: ("batch_loss",), as_="ratio", margins={"quick": 0.2, "full": 0.2}
 )
 def late_variation(record: Record, /, *, share: Share = 0.34) -> float:
     """How much the loss still jumps at the end of training, relative to its height.
@@ -128,15 +121,7 @@ def late_variation(record: Record, /, *, share: Share = 0.34) -> float:
     return float(max(np.sqrt((rest**2).sum() / max(1, len(late) - 2)), 1e-12) / max(late.mean(), 1e-12))
 
 
-@register(
-    "metric",
-    "step_oscillation",
-    columns=lambda _: ("step_oscillation",),
-    as_="difference",
-    margins={"quick": 0.05, "full": 0.05},
-    better=None,
-    optional=True,
-)
+@register(MetricTraits, "step_oscillation", margins={"quick": 0.05, "full": 0.05}, optional=True)
 def step_oscillation(record: Record, /, *, at: Literal["each", "last"] = "last") -> Any:
     """The variance of an epoch's steps, free of their size: the share of their squared length that cancels out.
 
@@ -146,13 +131,10 @@ def step_oscillation(record: Record, /, *, at: Literal["each", "last"] = "last")
 
 
 @register(
-    "metric",
+    MetricTraits,
     "opposed_share",
     columns=lambda _: ("train_loss", "test_loss"),
-    as_="difference",
     margins={"quick": 0.1, "full": 0.1},
-    better=None,
-    split="test",
     unit="share",
 )
 def opposed_share(record: Record, /, *, share: Share = 0.5) -> float:
@@ -171,13 +153,10 @@ def opposed_share(record: Record, /, *, share: Share = 0.5) -> float:
 
 
 @register(
-    "metric",
+    MetricTraits,
     "optimism",
     columns=lambda _: ("validation_accuracy", "test_accuracy"),
-    as_="difference",
-    margins={"quick": 0.01, "full": 0.005},
-    better=None,
-    split="test",
+    margins=_ACCURACY,
     unit="share",
 )
 def optimism(record: Record, /) -> float:
@@ -192,19 +171,68 @@ def optimism(record: Record, /) -> float:
     )
 
 
-@register(
-    "metric",
-    "doubt_auroc",
-    columns=lambda _: ("doubt_auroc",),
-    as_="difference",
-    margins={"quick": 0.05, "full": 0.05},
-    better=None,
-    split="test",
-    optional=True,
-)
+@register(MetricTraits, "doubt_auroc", margins={"quick": 0.05, "full": 0.05}, optional=True)
 def doubt_auroc(record: Record, /) -> float:
     """How well agreement among passes with dropout tells right test answers from wrong ones: 0.5 not at all, 1 fully.
 
     The area under the curve of an example's agreement (the share of its passes that give its commonest answer).
     """
     return float(value_at(record.curve("doubt_auroc"), "last", None))
+
+
+@register(MetricTraits, "coefficient_error", margins={"quick": 0.1, "full": 0.1}, better="lower", curve=True)
+def coefficient_error(record: Record, /, *, at: At = "last") -> Any:
+    """The largest distance between a linear model's coefficients and those that made the data; infinite if diverged."""
+    if record.diverged and at in {"last", "best"}:
+        return float("inf")
+    return value_at(record.curve("coefficient_error"), at, "lower")
+
+
+@register(
+    MetricTraits, "optimality_gap", as_="ratio", margins={"quick": 0.05, "full": 0.05}, better="lower", curve=True
+)
+def optimality_gap(record: Record, /, *, at: At = "last") -> Any:
+    """How far a linear model's training loss is above the least-squares optimum, in the loss's unit.
+
+    Floored at 1e-16, below which float64 cannot tell two losses near 1 apart.
+    """
+    import numpy as np
+
+    x, y = record.curve("optimality_gap")
+    if record.diverged:
+        y = np.where(np.isfinite(y), y, record.loss_when_diverged())
+        if at in {"last", "best"}:
+            return record.loss_when_diverged()
+    return value_at((x, np.maximum(y, 1e-16)), at, "lower")
+
+
+@register(
+    MetricTraits,
+    "loss_over_constant",
+    columns=lambda _: ("test_loss",),
+    as_="ratio",
+    margins={"quick": 0.05, "full": 0.05},
+    better="lower",
+)
+def loss_over_constant(record: Record, /) -> float:
+    """The test loss in units of what the best constant has: from 1 upward, nothing was learned that helps.
+
+    The constant is the best one for the training examples; a diverged run reads 1 or more.
+    """
+    constant = record.constant_loss
+    found = record.loss_when_diverged() if record.diverged else float(value_at(record.curve("test_loss"), "last", None))
+    return found / constant if constant > 0 else math.nan
+
+
+@register(
+    MetricTraits,
+    "epochs_used",
+    columns=lambda _: ("stopped",),
+    margins={"quick": 1.0, "full": 1.0},
+    better="lower",
+    unit="epochs",
+)
+def epochs_used(record: Record, /) -> float:
+    """The epochs trained until early stopping stood a run still; the budget where it did not."""
+    _, y = record.curve("stopped")
+    return float(y[-1]) if len(y) and y[-1] > 0 else float(record.epochs)

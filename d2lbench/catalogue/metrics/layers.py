@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge
 
 from d2lbench.catalogue.metrics.record import Record, value_at
+from d2lbench.core.kinds import MetricTraits
 from d2lbench.core.registry import register
 
 Layer = Annotated[int, Ge(1)]
@@ -18,11 +19,11 @@ def _layer_series(name: str) -> Callable[[Mapping[str, Any]], tuple[str, ...]]:
     return lambda options: (f"{name}/{options['layer']}" if options.get("layer") else name,)
 
 
-_NORM = {"as_": "ratio", "margins": {"quick": 0.05, "full": 0.05}, "better": None}
-_PLAIN = {"as_": "difference", "better": None}
+_MARGINS: Final = {"quick": 0.05, "full": 0.05}
+_DECADES: Final = {"quick": 0.2, "full": 0.2}
 
 
-@register("metric", "weight_norm", columns=_layer_series("weight_norm"), **_NORM)
+@register(MetricTraits, "weight_norm", columns=_layer_series("weight_norm"), as_="ratio", margins=_MARGINS)
 def weight_norm(record: Record, /, *, layer: Layer | None = None, at: Literal["start", "last"] = "last") -> float:
     """The Euclidean norm of all weights (biases left out), or of one layer's."""
     name = f"weight_norm/{layer}" if layer else "weight_norm"
@@ -30,11 +31,10 @@ def weight_norm(record: Record, /, *, layer: Layer | None = None, at: Literal["s
 
 
 @register(
-    "metric",
+    MetricTraits,
     "sparsity",
     columns=lambda options: (f"sparsity/{options['measure']}" + (f"/{options['layer']}" if options["layer"] else ""),),
-    margins={"quick": 0.05, "full": 0.05},
-    **_PLAIN,
+    margins=_MARGINS,
 )
 def sparsity(
     record: Record,
@@ -48,14 +48,14 @@ def sparsity(
     return float(value_at(record.curve(f"sparsity/{measure}" + (f"/{layer}" if layer else "")), at, None))
 
 
-def _per_layer(name: str, quantity: str, **traits: Any) -> None:
+def _per_layer(name: str, quantity: str) -> None:
     """Register a metric over one layer's probe and, for its ratio between layers, ``<name>_ratio`` in decades."""
 
     def read(record: Record, /, *, layer: Layer = 1, at: Literal["start", "last"] = "last") -> float:
         return float(value_at(record.curve(f"{name}/{layer}"), at, None))
 
     read.__doc__ = f"{quantity} at one layer (1 is the nearest to the input)."
-    register("metric", name, columns=_layer_series(name), **{**_NORM, **traits})(read)
+    register(MetricTraits, name, columns=_layer_series(name), as_="ratio", margins=_MARGINS)(read)
 
 
 def _layers(record: Record, name: str) -> list[str]:
@@ -75,14 +75,7 @@ def _last_over_first(name: str, quantity: str) -> None:
     read.__doc__ = (
         f"{quantity}: last layer over first, in decades (log10); ``absolute`` tells how uneven, whichever is larger."
     )
-    register(
-        "metric",
-        f"{name}_ratio",
-        columns=lambda _: (f"{name}/1",),
-        margins={"quick": 0.2, "full": 0.2},
-        unit="decades",
-        **_PLAIN,
-    )(read)
+    register(MetricTraits, f"{name}_ratio", columns=lambda _: (f"{name}/1",), margins=_DECADES, unit="decades")(read)
 
 
 #: Stands for log10 of an exact zero: below the smallest double (5e-324), so that a vanished gradient has a number.
@@ -103,22 +96,13 @@ _last_over_first("activation_variance", "Activation variance")
 _last_over_first("weight_change", "Relative weight change")
 
 
-@register(
-    "metric",
-    "log10_gradient_norm",
-    columns=_layer_series("gradient_norm"),
-    margins={"quick": 0.2, "full": 0.2},
-    unit="decades",
-    **_PLAIN,
-)
+@register(MetricTraits, "log10_gradient_norm", columns=_layer_series("gradient_norm"), margins=_DECADES, unit="decades")
 def log10_gradient_norm(record: Record, /, *, layer: Layer = 1, at: Literal["start", "last"] = "last") -> float:
     """Decimal logarithm of a layer's gradient norm: what decays in a straight line when gradients vanish."""
     return _log10(float(value_at(record.curve(f"gradient_norm/{layer}"), at, None)))
 
 
-@register(
-    "metric", "hidden_spread", columns=lambda _: ("hidden_spread",), margins={"quick": 0.0, "full": 0.0}, **_PLAIN
-)
+@register(MetricTraits, "hidden_spread", margins={"quick": 0.0, "full": 0.0})
 def hidden_spread(record: Record, /, *, at: Literal["start", "last"] = "last") -> float:
     """Largest relative spread between the weight rows of one layer's hidden units: 0 while they are all equal."""
     return float(value_at(record.curve("hidden_spread"), at, None))

@@ -1,6 +1,6 @@
 """Models, as tuples of layer records. A factory gets the shape of one example and the number of outputs."""
 
-from d2lbench.catalogue.models import convolutional, dense, modern
+from d2lbench.catalogue.models import convolutional, dense
 from d2lbench.catalogue.models.sizing import (
     classes_of,
     model_of,
@@ -15,7 +15,6 @@ __all__ = [
     "convolutional",
     "dense",
     "model_of",
-    "modern",
     "outputs_of",
     "shape_of",
     "training_examples",

@@ -21,6 +21,7 @@ from d2lbench.catalogue.layers import (
 )
 from d2lbench.catalogue.models.sizing import refuse_misfit, vocabulary_of
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import DatasetTraits, ModelTraits
 from d2lbench.core.registry import REGISTRY, register
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _fits_together(config: Config) -> None:
 
 
 @register(
-    "model",
+    ModelTraits,
     "mlp",
     derived=("depth", "width"),
     exclusive=(("hidden",), ("depth", "width")),
@@ -121,8 +122,8 @@ def _needs_tokens(config: Config) -> None:
     known = vocabulary_of(config.dataset)
     if known is None:
         problem = 'model "embedding-bag" looks tokens up'
-        entries = REGISTRY.entries("dataset")
-        allowed = ", ".join(entry.name for entry in entries if entry.trait("vocabulary") is not None)
+        entries = REGISTRY.entries(DatasetTraits)
+        allowed = ", ".join(entry.name for entry in entries if entry.traits.vocabulary is not None)
         raise GridError(problem, key="dataset", given=config.dataset.name, allowed=allowed)
     if known > config.model.get("vocabulary"):
         problem = f'dataset "{config.dataset.name}" has more tokens'
@@ -131,7 +132,7 @@ def _needs_tokens(config: Config) -> None:
         )
 
 
-@register("model", "embedding-bag", check=_needs_tokens)
+@register(ModelTraits, "embedding-bag", check=_needs_tokens)
 def embedding_bag(shape: Shape, outputs: int, /, *, vocabulary: Positive = 1000, features: Positive = 16) -> Model:
     """The mean of the tokens' embeddings, then one linear layer (Joulin et al. 2017; book section 16.3)."""
     del shape

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from d2lbench.catalogue.layers import norms
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import DatasetTraits, LossTraits, ModelTraits
 from d2lbench.core.registry import REGISTRY
 
 if TYPE_CHECKING:
@@ -13,27 +14,19 @@ if TYPE_CHECKING:
     from d2lbench.core.spec import Component, Config
 
 
-def _declared(dataset: Component, trait: str) -> Any:
-    """Return a trait of a dataset that may depend on its options."""
-    value = REGISTRY.get("dataset", dataset.name).trait(trait)
-    return value(dict(dataset.options)) if callable(value) else value
-
-
 def shape_of(dataset: Component) -> tuple[int, ...]:
     """Return the shape of one example of a dataset: (channels, height, width), or (features,)."""
-    shape: tuple[int, ...] = _declared(dataset, "shape")
-    return shape
+    return REGISTRY.get(DatasetTraits, dataset.name).traits.shape_with(dict(dataset.options))
 
 
 def classes_of(dataset: Component) -> int:
     """Return the number of a dataset's classes; 0 where its targets are numbers."""
-    return int(_declared(dataset, "classes"))
+    return REGISTRY.get(DatasetTraits, dataset.name).traits.classes_with(dict(dataset.options))
 
 
 def vocabulary_of(dataset: Component) -> int | None:
     """Return how many tokens a dataset of bags of words knows; None where its examples are no tokens."""
-    count = _declared(dataset, "vocabulary")
-    return None if count is None else int(count)
+    return REGISTRY.get(DatasetTraits, dataset.name).traits.vocabulary_with(dict(dataset.options))
 
 
 def training_examples(dataset: Component) -> int | None:
@@ -42,8 +35,7 @@ def training_examples(dataset: Component) -> int | None:
     The declared ``sizes`` hold for default options: ``train_size`` takes others, images that ``validation`` gives up
     train, and of ``folds`` one part does not.
     """
-    entry = REGISTRY.get("dataset", dataset.name)
-    sizes = entry.trait("sizes") or {}
+    sizes = REGISTRY.get(DatasetTraits, dataset.name).traits.sizes
     options: dict[str, Any] = dict(dataset.options)
     count = options.get("train_size")
     if count is None:
@@ -57,8 +49,7 @@ def training_examples(dataset: Component) -> int | None:
 
 def outputs_of(config: Config) -> int:
     """Return how many outputs the loss of a configuration asks of its model."""
-    outputs = REGISTRY.get("loss", config.loss.name).trait("outputs")
-    return int(outputs(classes_of(config.dataset)))
+    return REGISTRY.get(LossTraits, config.loss.name).traits.outputs(classes_of(config.dataset))
 
 
 def model_of(config: Config) -> Model:
@@ -69,9 +60,9 @@ def model_of(config: Config) -> Model:
     GridError
         The model does not fit the dataset: images too small for its windows, or no images at all.
     """
-    entry, dataset = REGISTRY.get("model", config.model.name), config.dataset
+    entry, dataset = REGISTRY.get(ModelTraits, config.model.name), config.dataset
     shape = shape_of(dataset)
-    if entry.trait("images") and len(shape) != 3:  # noqa: PLR2004  (channels, height, width)
+    if entry.traits.images and len(shape) != 3:  # noqa: PLR2004  (channels, height, width)
         problem = f'model "{entry.name}" looks at images'
         raise GridError(problem, key="dataset", given=dataset.name, allowed="a dataset of images, like fashion-mnist")
     try:

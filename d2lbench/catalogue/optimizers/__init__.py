@@ -6,7 +6,7 @@ one program. What decides the arithmetic itself (Nesterov or not, a momentum buf
 does not work by rows is :class:`Unstacked`: torch's own object, one cell at a time.
 """
 
-from d2lbench.catalogue.optimizers import descent, diagonal, moments, resilient, unstacked
+from d2lbench.catalogue.optimizers import stacked, unstacked
 from d2lbench.catalogue.optimizers.family import Family, Unstacked
 
-__all__ = ["Family", "Unstacked", "descent", "diagonal", "moments", "resilient", "unstacked"]
+__all__ = ["Family", "Unstacked", "stacked", "unstacked"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from annotated_types import Ge, Lt
 
@@ -73,9 +73,3 @@ class Unstacked:
     torch_name: str
     full_batch: bool = False
     sparse: bool = False
-
-
-def momentum_family(options: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Tell momentum from none: a momentum of zero keeps no buffer, which is other arithmetic."""
-    discrete = tuple(value for value in options.values() if isinstance(value, bool))
-    return (options["momentum"] > 0, *discrete)

@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt
 from d2lbench.catalogue.models import training_examples
 from d2lbench.catalogue.optimizers.family import Rate, Share, Unstacked
 from d2lbench.core.errors import GridError
+from d2lbench.core.kinds import OptimizerTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def _takes_all_examples(config: Config) -> None:
         raise GridError(problem, key="batch_size", given=config.batch_size, allowed=f"whole number ≥ {examples}")
 
 
-@register("optimizer", "lbfgs", check=_takes_all_examples)
+@register(OptimizerTraits, "lbfgs", check=_takes_all_examples)
 def lbfgs(
     *,
     lr: Rate = 1.0,
@@ -76,7 +77,7 @@ def _goes_with_embeddings(config: Config) -> None:
         raise GridError(problem, key="clip_norm", given=config.clip_norm, allowed=f"no clip_norm, {allowed}")
 
 
-@register("optimizer", "sparse-adam", check=_goes_with_embeddings)
+@register(OptimizerTraits, "sparse-adam", check=_goes_with_embeddings)
 def sparse_adam(
     *, lr: Rate = 1e-3, betas: tuple[Share, Share] = (0.9, 0.999), eps: Annotated[float, Gt(0)] = 1e-8
 ) -> Unstacked:

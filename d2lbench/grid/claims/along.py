@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from d2lbench.core.errors import GridError, nearest_name
+from d2lbench.core.kinds import StatisticTraits
 from d2lbench.grid.claims.sides import setting_at
 
 if TYPE_CHECKING:
-    from d2lbench.core.registry import Entry
     from d2lbench.core.spec import Component
     from d2lbench.grid.arms import Arm, Rung
     from d2lbench.grid.claims.sides import SideText
@@ -21,7 +21,7 @@ class Axis:
 
     def __init__(self, over: str, statistic: Component, expansion: Expansion, key: str) -> None:
         self._over, self._statistic, self._key = over, statistic, key
-        self.entry: Entry = expansion.resolver.registry.get("statistic", statistic.name)
+        self.entry = expansion.resolver.registry.get(StatisticTraits, statistic.name)
         axes = expansion.axes
         self._paths = {
             kind: [path for axis in axes if axis.kind == kind for path in axis.paths]
@@ -37,12 +37,12 @@ class Axis:
     @property
     def is_along_trials(self) -> bool:
         """Whether the statistic is one of trials."""
-        return bool(self.entry.trait("along") == "trials")
+        return self.entry.traits.along == "trials"
 
     @property
     def is_numeric(self) -> bool:
         """Whether the statistic needs numbers for positions."""
-        return bool(self.entry.trait("numeric", default=False))
+        return self.entry.traits.numeric
 
     @property
     def judged(self) -> object:
@@ -73,7 +73,7 @@ class Axis:
             found = "arms"
         if found is None:
             raise self._no_axis([path for paths in places.values() for path in paths if path])
-        if self.entry.trait("along") == "arms" and found not in ("arms", "contexts"):
+        if self.entry.traits.along == "arms" and found not in ("arms", "contexts"):
             problem = f'statistic "{self._statistic.name}" ranks arms'
             raise GridError(problem, key=f"{self._key}.over", given=over, allowed=", ".join([*arms, *contexts]))
         return found
@@ -99,7 +99,7 @@ class Axis:
         there = [rung.position(keys[0]) for rung in arm.rungs]
         numbers = [position for position in there if position is not None]
         in_line = len(keys) == 1 and not arm.rungs[0].is_drawn
-        if not in_line and (self.entry.trait("edge", default=False) or self.is_numeric):
+        if not in_line and (self.entry.traits.edge or self.is_numeric):
             problem = f'statistic "{self._statistic.name}" needs trials in a line: a ladder of one key'
             raise GridError(problem, key=f"{self._key}.over", given=list(keys), allowed="one tuned key")
         if self.judged not in ("", None) and (not in_line or self.judged not in numbers):
@@ -112,7 +112,7 @@ class Axis:
 
     def check_points(self, comparisons: tuple[Comparison, ...]) -> None:
         """Refuse a statistic whose axis of arms has too few points, or words where it needs numbers."""
-        wanted = self.entry.trait("points")
+        wanted = self.entry.traits.points
         for side in (side for each in comparisons for side in each.sides):
             labels = [point.label for point in side.points]
             if wanted is not None and len(side.points) != wanted:

@@ -65,7 +65,7 @@ def _refuse_kind(text: ClaimText, expansion: Expansion) -> None:
 def _refuse_mixed_units(parts: tuple[Part, ...], text: ClaimText, expansion: Expansion) -> None:
     """Refuse a claim whose parts speak of different things: it would have no one effect and no one margin to show."""
     registry = expansion.resolver.registry
-    units = {(part.as_, metric_entry(registry, part.metric).trait("unit")) for part in parts}
+    units = {(part.as_, metric_entry(registry, part.metric).traits.unit) for part in parts}
     if len(units) > 1:
         problem = "has parts in different units: make them claims of their own"
         given = [part.metric.name for part in parts]

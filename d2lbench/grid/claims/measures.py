@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from d2lbench.core.errors import GridError, nearest_name
+from d2lbench.core.kinds import As, ExperimentTraits, MetricTraits, StatisticTraits
 from d2lbench.core.registry import Entry
 from d2lbench.core.spec import Component, Measurement
 from d2lbench.grid import kernels
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from d2lbench.grid.arms import Arm
     from d2lbench.grid.file.claims import PartText
 
-As: TypeAlias = Literal["difference", "ratio"]
-
 
 def looked_up(kind: str, raw: Any, key: str, resolver: Resolver) -> Component:
     """Return a metric or statistic that is written as a name or as a table with options."""
@@ -32,23 +31,20 @@ def looked_up(kind: str, raw: Any, key: str, resolver: Resolver) -> Component:
     return resolver.component(kind, Written(dict(table), key))
 
 
-def metric_entry(registry: Registry, metric: Component) -> Entry:
+def metric_entry(registry: Registry, metric: Component) -> Entry[MetricTraits]:
     """Return what is declared of a metric: a registered one's entry, or one made of what declares its number."""
     experiment, kernel = metric.get("experiment"), metric.get("kernel")
     if experiment is None and kernel is None:
-        return registry.get("metric", metric.name)
+        return registry.get(MetricTraits, metric.name)
     declared = kernels.METRICS if experiment is None else returned(registry, Component("experiment", experiment))
-    return Entry("metric", metric.name, functools.partial(_only_value, metric.name), {}, declared[metric.name])
+    return Entry(metric.name, functools.partial(_only_value, metric.name), {}, declared[metric.name])
 
 
-def returned(registry: Registry, measured: Component) -> Mapping[str, Mapping[str, Any]]:
+def returned(registry: Registry, measured: Component) -> Mapping[str, MetricTraits]:
     """Return the metrics that an experiment declares or a kernel has, each with what is said of them."""
     if measured.kind == "kernel":
         return kernels.metrics_of(measured)
-    declared = registry.get("experiment", measured.name).trait("metrics", ())
-    if isinstance(declared, Mapping):
-        return {name: traits if isinstance(traits, Mapping) else {} for name, traits in declared.items()}
-    return {name: {} for name in declared}
+    return registry.get(ExperimentTraits, measured.name).traits.metrics
 
 
 def _only_value(name: str, record: Any, **whose: str) -> float:
@@ -94,21 +90,20 @@ class Measures:
                 problem = f'the {kind} returns no such metric: "{each.label()}"'
                 allowed = ", ".join(metrics) or "none: it declares no metrics"
                 raise GridError(problem, key=key, given=name, allowed=allowed, nearest=nearest_name(name, metrics))
-        if len({str(metrics[name]) for metrics in declared.values()}) > 1:
+        if any(metrics[name] != declared[self._measured[0]][name] for metrics in declared.values()):
             problem = "is declared differently by the experiments that the sides select"
             names = _named(each.name for each in declared)
             raise GridError(problem, key=key, given=name, allowed=f"sides of one experiment, not {names}")
         options = ((kind, self._measured[0].name),)  # tells whose number it is; no option of the grid's
         return Component("metric", name, options)
 
-    def trait(self, metric: Component, name: str, default: Any = None) -> Any:
-        """Return what the metric's declaration says of ``name``."""
-        return metric_entry(self.resolver.registry, metric).trait(name, default)
+    def traits(self, metric: Component) -> MetricTraits:
+        """Return what is declared of a metric."""
+        return metric_entry(self.resolver.registry, metric).traits
 
     def columns(self, metric: Component) -> tuple[str, ...]:
-        """Return the series that a metric reads; its own name where it does not say."""
-        columns = self.trait(metric, "columns")
-        return tuple(columns(dict(metric.options))) if columns else (metric.name,)
+        """Return the series that a metric reads."""
+        return self.traits(metric).series(metric)
 
     def reads_test(self, metric: Component) -> bool:
         """Whether the metric looks at test data."""
@@ -136,7 +131,7 @@ class Measures:
         if self.reads_test(chosen):
             problem = "reads test data, which may not pick"
             raise GridError(problem, key=key, given=chosen.name, allowed="metrics of validation or training data")
-        if self.trait(chosen, "better") is None:
+        if self.traits(chosen).better is None:
             problem = "does not say which way is better, so it cannot pick"
             raise GridError(problem, key=key, given=chosen.name, allowed="a metric like validation_accuracy")
         return chosen
@@ -169,12 +164,11 @@ class Measures:
         if text.tolerance is not None:
             problem = "goes with identities and counts"
             raise GridError(problem, key=f"{text.key}.tolerance", given=text.tolerance, allowed="margin")
-        entry = self.resolver.registry.get("statistic", statistic.name)
-        own_unit = entry.trait("own_unit", default=False)
-        usual: As = "difference" if own_unit else self.trait(metric, "as_", "difference")
-        margins = None if text.as_ not in (None, usual) else entry.trait("margins")
-        if margins is None and not own_unit and text.as_ in (None, usual):
-            margins = self.trait(metric, "margins")
+        summed = self.resolver.registry.get(StatisticTraits, statistic.name).traits
+        usual: As = "difference" if summed.own_unit else self.traits(metric).as_
+        margins = None if text.as_ not in (None, usual) else summed.margins
+        if margins is None and not summed.own_unit and text.as_ in (None, usual):
+            margins = self.traits(metric).margins
         default = 0.0 if against_number or kind == "demonstration" else (margins or {}).get(scale)
         return _margin(text, scale, default, f"{statistic.name} of {metric.name}"), text.as_ or usual
 

@@ -153,7 +153,7 @@ class PartReader:
         if self.axis.is_along_trials and side.stage != "trials":
             problem = f'statistic "{self.statistic.name}" runs along trials'
             raise GridError(problem, key=f"{self.key}.stage", given=side.stage, allowed='"trials"')
-        picked = self.axis.entry.trait("picks")  # it reads two rungs, neither of them chosen by what it reads
+        picked = self.axis.entry.traits.picks  # it reads two rungs, neither of them chosen by what it reads
         if side.stage == "trials" and not picked and not self.measures.reads_validation(self.metric):
             problem = "is not of validation data, and trials are judged on nothing else"
             raise GridError(problem, key=f"{self.key}.metric", given=self.metric.name, allowed="validation_accuracy, …")

@@ -1,23 +1,74 @@
-"""Convolutions: the sizes that they make, what they cost, and which inputs an output sees."""
+"""Networks, counted: what each learns and costs, the sizes that convolutions make, and which inputs an output sees."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from d2lbench.catalogue.experiments.declared import number
+from d2lbench.catalogue.shapes import multiplications, parameter_count
 from d2lbench.core.generators import generator
-from d2lbench.core.registry import register
+from d2lbench.core.kinds import ExperimentTraits, MetricTraits
+from d2lbench.core.registry import REGISTRY, register
+
+Architecture = Literal["lenet", "alexnet", "vgg-11", "nin", "googlenet", "resnet-18"]
+Side = Annotated[int, Ge(28)]
+
+
+@register(
+    ExperimentTraits,
+    "architecture-counts",
+    metrics={
+        "parameters": MetricTraits(unit="parameters"),
+        "multiplications": MetricTraits(unit="multiplications"),
+        "parameter_ratio": MetricTraits(),
+        "multiplication_ratio": MetricTraits(),
+    },
+)
+def architecture_counts(
+    seed: int,
+    /,
+    *,
+    model: Architecture = "alexnet",
+    side: Side = 224,
+    channels: Annotated[int, Ge(1)] = 1,
+    classes: Annotated[int, Ge(1)] = 10,
+    beside: Architecture = "lenet",
+    beside_side: Side = 28,
+) -> dict[str, float]:
+    """Parameters of a network and multiplications of one image's forward pass, and their ratio to another's.
+
+    By convention a multiply-add counts once, in linear layers and convolutions only; biases count as parameters. Each
+    network gets images of its own side: AlexNet was drawn for 224 × 224, LeNet for 28 × 28 (Dive into Deep Learning,
+    sections 7.6 and 8.1).
+    """
+    del seed  # nothing is drawn
+    counts = []
+    for name, pixels in ((model, side), (beside, beside_side)):
+        shape = (channels, pixels, pixels)
+        layers = REGISTRY.get("model", name).factory(shape, classes)
+        counts.append((parameter_count(layers), multiplications(layers, shape)))
+    (learned, cost), (learned_beside, cost_beside) = counts
+    return {
+        "parameters": float(learned),
+        "multiplications": float(cost),
+        "parameter_ratio": learned / learned_beside,
+        "multiplication_ratio": cost / cost_beside,
+    }
+
 
 #: A Fashion-MNIST image's side.
 SIDE = 28
 
 
 @register(
-    "experiment",
+    ExperimentTraits,
     "convolution-shape",
-    metrics={"side": number("pixels"), "multiplications": number("multiplications"), "cost": number()},
+    metrics={
+        "side": MetricTraits(unit="pixels"),
+        "multiplications": MetricTraits(unit="multiplications"),
+        "cost": MetricTraits(),
+    },
 )
 def convolution_shape(
     seed: int,
@@ -54,7 +105,11 @@ def convolution_shape(
     }
 
 
-@register("experiment", "pixel-mixing", metrics={"off_the_pixel": number(), "beside_channel_product": number()})
+@register(
+    ExperimentTraits,
+    "pixel-mixing",
+    metrics={"off_the_pixel": MetricTraits(), "beside_channel_product": MetricTraits()},
+)
 def pixel_mixing(seed: int, /, *, kernel: Annotated[int, Ge(1)] = 1) -> dict[str, float]:
     """How much a convolution's output at a pixel depends on other pixels (Dive into Deep Learning, section 7.4.3).
 
