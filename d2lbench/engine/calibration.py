@@ -12,7 +12,6 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +22,7 @@ from d2lbench.catalogue.models import model_of, shape_of, training_examples
 from d2lbench.catalogue.shapes import multiplications
 from d2lbench.core.environment import cpu_model, environment
 from d2lbench.core.errors import CalibrationError
+from d2lbench.core.files import cache_folder, replace_file
 from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.spec import ENGINE_VERSION, Config, Measurement
 
@@ -154,9 +154,7 @@ def folder() -> Path | None:
     named = os.environ.get("D2LBENCH_CALIBRATION")
     if named == "off":
         return None
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")) / "d2lbench" / "calibration"
+    return Path(named) if named else cache_folder() / "calibration"
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -209,10 +207,7 @@ def save(added: Calibration, device: str = "cpu") -> Calibration:
     whole = Calibration(added.processes, {**known.gauges, **added.gauges}, added.crowd or known.crowd)
     content = {"format": FORMAT, "machine": machine(device), **asdict(whole)}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", delete=False) as draft:
-            json.dump(content, draft, indent=1)
-        Path(draft.name).replace(path)
+        replace_file(path, json.dumps(content, indent=1))
     except OSError as error:
         way_out = "D2LBENCH_CALIBRATION names another folder, or says off"
         problem = f"{path} could not be written: {error.strerror or error}; {way_out}"

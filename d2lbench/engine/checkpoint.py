@@ -5,10 +5,8 @@ Draws are keyed by epoch, so that no generator has a state to keep: parameters, 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -18,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 
 from d2lbench.core.environment import cpu_model
+from d2lbench.core.files import replace_file
 from d2lbench.core.spec import ENGINE_VERSION, digest
 
 if TYPE_CHECKING:
@@ -204,13 +203,8 @@ class Checkpoint:
 
     def _write(self, state: Callable[[], State]) -> None:
         """Replace the file whole; not forced to the disk: one that a loss of power tears is noticed and ignored."""
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(pack(state(), self._made_for))
-            draft.replace(self.path)
+            replace_file(self.path, pack(state(), self._made_for))
         except (OSError, TypeError) as error:  # the latter: an optimizer of a plugin keeps what no file can hold
             note = f"checkpoint {self.path.name} could not be written: {error}; training goes on without"
             self.notes += [note] if note not in self.notes else []
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)

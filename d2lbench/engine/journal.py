@@ -1,4 +1,4 @@
-"""The journal of a stack: what is recorded when, which rows have diverged, and each row's outcome in the end."""
+"""The journal of a stack: what is recorded when, which rows have diverged, and what became of each row's cell."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from d2lbench.engine.outcome import Outcome
+from d2lbench.core.runs import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,10 +33,10 @@ _WRITTEN = ("_diverged", "_diverged_epoch", "_reasons", "_last_finite", "_consta
 
 
 class Journal:
-    """Collects named vectors (M,) by epoch and turns them into one outcome for each row."""
+    """Collects named vectors (M,) by epoch and turns them into one run a row; ``extras`` are the optional series."""
 
-    def __init__(self, cells: Sequence[Cell]) -> None:
-        self._cells = cells
+    def __init__(self, cells: Sequence[Cell], extras: frozenset[str]) -> None:
+        self._cells, self._extras = cells, extras
         configs = [cast("Config", cell.config) for cell in cells]
         self._epochs = np.array([config.epochs for config in configs])
         self._eval_every = np.array([config.eval_every for config in configs])
@@ -127,23 +127,26 @@ class Journal:
         for name in _WRITTEN:
             setattr(self, name, snapshot[name])
 
-    def outcomes(self) -> list[Outcome]:
-        """Return every row's outcome, in the order of the rows."""
-        return [self._outcome(row, cell) for row, cell in enumerate(self._cells)]
+    def runs(self) -> list[Run]:
+        """Return what became of every row's cell, in the order of the rows."""
+        return [self._run(row, cell) for row, cell in enumerate(self._cells)]
 
-    def _outcome(self, row: int, cell: Cell) -> Outcome:
+    def _run(self, row: int, cell: Cell) -> Run:
         step = int(self._diverged[row])
-        return Outcome(
-            cell_id=cell.id,
+        return Run(
+            cell=cell.id,
+            seed=cell.seed,
+            identity=cell.identity,
             status="diverged" if step else "done",
             reason=self._reasons[row],
             diverged_step=step or None,
+            chance=float(self._constants[1][row]),
+            constant_loss=float(self._constants[0][row]),
+            last_finite_loss=float(self._last_finite[row]),
+            extras=self._extras,
             series={name: self._series(name, row) for name in self._values},
             correctness={} if step else self._correctness[row],
             weights=self._weights[row],
-            constant_loss=float(self._constants[0][row]),
-            chance=float(self._constants[1][row]),
-            last_finite_loss=float(self._last_finite[row]),
         )
 
     def _series(self, name: str, row: int) -> tuple[Vector, Vector]:
