@@ -12,9 +12,12 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import TypeAdapter
 
 from d2lbench.catalogue import load
 from d2lbench.catalogue.layers import walk
@@ -27,8 +30,6 @@ from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.spec import ENGINE_VERSION, Config, Measurement
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
-
     from d2lbench.core.spec import Cell
 
 FORMAT: Final = 3
@@ -180,16 +181,11 @@ def read(device: str = "cpu") -> Calibration:
     """Return this machine's calibration; a file that cannot be read is one that is not there, and is made anew."""
     path = path_of(device)
     try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path else {}
-        gauges = {
-            key: Gauge(**{**each, "steps": {int(width): float(s) for width, s in each["steps"].items()}})
-            for key, each in content.get("gauges", {}).items()
-        }
-        crowd = {int(count): float(seconds) for count, seconds in content.get("crowd", {}).items()}
-        processes = int(content.get("processes", 0)) or uncalibrated(device).processes
-        return Calibration(processes, gauges, crowd) if content.get("format") == FORMAT else uncalibrated(device)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        content = json.loads(path.read_bytes()) if path else {}
+        known = TypeAdapter(Calibration).validate_python(content)
+    except (OSError, ValueError):
         return uncalibrated(device)
+    return known if content.get("format") == FORMAT else uncalibrated(device)
 
 
 def save(added: Calibration, device: str = "cpu") -> Calibration:

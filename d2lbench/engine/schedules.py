@@ -108,7 +108,11 @@ class Rates:
             else:
                 alike.setdefault((schedule, lr, config.epochs), []).append(row)
         #: Rows and the rates of all their steps: a wide stack is filled by its few tables, not by its many rows.
-        self._tables = [(rows, _table_of_steps(*key, steps)) for key, rows in alike.items()]
+        self._tables: list[tuple[list[int], NDArray[np.float64]]] = []
+        for (schedule, lr, epochs), rows in alike.items():
+            by_step = schedule.get("unit", "epoch") == "step"
+            rates = table(schedule, lr, epochs * steps) if by_step else np.repeat(table(schedule, lr, epochs), steps)
+            self._tables.append((rows, rates))
 
     def of(self, epoch: int) -> NDArray[np.float64]:
         """Return the rates of an epoch, counted from 1; a row past its own end stands still at 0."""
@@ -129,18 +133,6 @@ class Rates:
                 plateau.watch(epoch, float(metrics[plateau.metric][row]))
 
 
-def _table_of_steps(schedule: Component, lr: float, epochs: int, steps: int) -> NDArray[np.float64]:
-    if schedule.get("unit", "epoch") == "step":
-        return table(schedule, lr, epochs * steps)
-    return np.repeat(table(schedule, lr, epochs), steps)
-
-
-def patience_of(config: Config) -> Patience | None:
-    """Return how a configuration stops early, or None where it does not."""
-    found: Patience | None = load().get("stopping", config.stopping.name).factory(**dict(config.stopping.options))
-    return found
-
-
 class Stopping:
     """The early stopping of a stack's rows.
 
@@ -151,8 +143,11 @@ class Stopping:
     """
 
     def __init__(self, cells: Sequence[Cell], parameters: Parameters) -> None:
-        configs: list[Any] = [cell.config for cell in cells]
-        self._rules = [patience_of(config) for config in configs]
+        configs = [cast("Config", cell.config) for cell in cells]
+        named = [config.stopping for config in configs]
+        self._rules: list[Patience | None] = [
+            load().get("stopping", stopping.name).factory(**dict(stopping.options)) for stopping in named
+        ]
         self._epochs = [(config.eval_every, config.epochs) for config in configs]
         self._parameters = parameters
         self._best_value = np.full(len(cells), np.nan)
@@ -189,54 +184,45 @@ class Stopping:
     def hold(self) -> None:
         """Put the rows that stand still back to their best: batch norm's statistics move in every training pass."""
         if self.active:
-            self._go_back(np.flatnonzero(self.stopped).tolist())
+            self._copy(np.flatnonzero(self.stopped).tolist(), self._kept, self._state())
 
     def watch(self, epoch: int, evaluated: Mapping[str, NDArray[np.float64]], shown: torch.Tensor) -> bool:
         """Look at an epoch's evaluation at parameters ``shown`` (M, N); return whether some row went back to its best.
 
         An averaging optimizer's rows are shown at their average, which is then what they keep and end with.
         """
-        due = [row for row, rule in enumerate(self._rules) if rule is not None and self._is_due(row, epoch)]
-        better = [row for row in due if self._improves(row, float(evaluated[self._rule(row).metric][row]))]
-        self._keep(better, shown)
+        due = {row: rule for row, rule in enumerate(self._rules) if rule is not None and self._is_due(row, epoch)}
+        better = [row for row, rule in due.items() if self._improves(row, rule, float(evaluated[rule.metric][row]))]
+        self._copy(better, {**self._state(), "block": shown}, self._kept)
         ended = []
-        for row in due:
+        for row, rule in due.items():
             self._waited[row] = 0 if row in better else self._waited[row] + 1
-            if self._waited[row] >= self._rule(row).patience and epoch < self._epochs[row][1]:
+            if self._waited[row] >= rule.patience and epoch < self._epochs[row][1]:
                 self.epochs[row] = epoch
                 ended.append(row)
             elif epoch == self._epochs[row][1] and row not in better:
                 ended.append(row)
-        self._go_back(ended)
+        self._copy(ended, self._kept, self._state())
         self.returned[ended] = True
         return bool(ended)
-
-    def _rule(self, row: int) -> Patience:
-        rule = self._rules[row]
-        assert rule is not None
-        return rule
 
     def _is_due(self, row: int, epoch: int) -> bool:
         every, last = self._epochs[row]
         return not self.epochs[row] and epoch <= last and (epoch % every == 0 or epoch == last)
 
-    def _improves(self, row: int, value: float) -> bool:
+    def _improves(self, row: int, rule: Patience, value: float) -> bool:
         """Note a value that is better than the best so far by more than the rule's smallest change; NaN never is."""
-        rule, best = self._rule(row), self._best_value[row]
+        best = self._best_value[row]
         gain = value - best if rule.metric.endswith("accuracy") else best - value
         if np.isnan(value) or not (np.isnan(best) or gain > rule.min_delta):
             return False
         self._best_value[row] = value
         return True
 
+    @staticmethod
     @torch.no_grad()
-    def _keep(self, rows: list[int], shown: torch.Tensor) -> None:
-        for name, present in {**self._state(), "block": shown}.items():
-            if rows:
-                self._kept[name][rows] = present[rows]
-
-    @torch.no_grad()
-    def _go_back(self, rows: list[int]) -> None:
-        for name, present in self._state().items():
-            if rows:
-                present[rows] = self._kept[name][rows]
+    def _copy(rows: list[int], source: Mapping[str, torch.Tensor], target: Mapping[str, torch.Tensor]) -> None:
+        """Copy some rows of every tensor from one state to another: to keep them, or to go back."""
+        if rows:
+            for name, values in target.items():
+                values[rows] = source[name][rows]
