@@ -59,14 +59,10 @@ class Journal:
         """Whether some row that has not diverged still has this epoch to train."""
         return bool(((self._epochs >= epoch) & (self._diverged == 0)).any())
 
-    def evaluates(self, epoch: int) -> bool:
-        """Whether some row is to be evaluated after this epoch."""
-        due = (epoch % self._eval_every == 0) | (self._epochs == epoch)
-        return bool((due & (self._epochs >= epoch)).any())
-
-    def evaluates_training(self, epoch: int) -> bool:
-        """Whether some row's training split is to be evaluated, too."""
-        due = (epoch % self._train_every == 0) | (self._epochs == epoch)
+    def evaluates(self, epoch: int, *, training: bool = False) -> bool:
+        """Whether some row, or its ``training`` split, is to be evaluated after this epoch."""
+        every = self._train_every if training else self._eval_every
+        due = (epoch % every == 0) | (self._epochs == epoch)
         return bool((due & (self._epochs >= epoch)).any())
 
     def ends(self, epoch: int) -> bool:
@@ -151,19 +147,16 @@ class Journal:
 
     def _series(self, name: str, row: int) -> tuple[Vector, Vector]:
         """Return one series of a row at its own epochs; NaN from its divergence on."""
-        every = self._train_every if name in OF_TRAINING else self._eval_every
-        x = self._due(name, int(self._epochs[row]), int(every[row]))
+        epochs, kind = int(self._epochs[row]), name.partition("/")[0]
+        every = int((self._train_every if name in OF_TRAINING else self._eval_every)[row])
+        if name in EVERY_EPOCH:
+            x = [*range(1, epochs + 1)]
+        elif kind in AT_THE_END:
+            x = [epochs]
+        elif kind in PROBES:
+            x = [0, epochs]
+        else:
+            x = [*range(0, epochs, every), epochs]
         values, end = self._values[name], self._diverged_epoch[row]
         y = [values[epoch][row] if epoch in values and epoch < end else math.nan for epoch in x]
         return np.array(x, dtype=np.float64), np.array(y, dtype=np.float64)
-
-    @staticmethod
-    def _due(name: str, epochs: int, eval_every: int) -> list[int]:
-        if name in EVERY_EPOCH:
-            return list(range(1, epochs + 1))
-        kind = name.partition("/")[0]
-        if kind in AT_THE_END:
-            return [epochs]
-        if kind in PROBES:
-            return [0, epochs]
-        return [*range(0, epochs, eval_every), epochs]

@@ -268,7 +268,7 @@ class Training:
 
     def evaluate(self, epoch: int, shown: Parameters) -> None:
         """Note losses and accuracies of the splits that are due, and how far a linear fit still is from the best."""
-        with_training = epoch == 0 or self.journal.evaluates_training(epoch)
+        with_training = epoch == 0 or self.journal.evaluates(epoch, training=True)
         evaluated = self.evaluation(shown, SPLITS if with_training else HELD_OUT)
         self._note(epoch, evaluated)
         self._note(epoch, self.fit(shown, evaluated))
