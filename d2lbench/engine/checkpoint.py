@@ -113,20 +113,18 @@ def _taken_apart(value: Any, arrays: Arrays) -> Any:
         return {"tuple": [_taken_apart(item, arrays) for item in value]}
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    kind, name = _kind(value), str(len(arrays))
-    if kind == "tensor":
-        value = value.detach().cpu().numpy()
-    array = np.frombuffer(value, dtype=np.uint8) if kind == "bytes" else value
+    name = str(len(arrays))
+    if isinstance(value, torch.Tensor):
+        kind, array = "tensor", value.detach().cpu().numpy()
+    elif isinstance(value, np.ndarray):
+        kind, array = "array", value
+    elif isinstance(value, bytes):
+        kind, array = "bytes", np.frombuffer(value, dtype=np.uint8)
+    else:
+        problem = f"a {type(value).__name__} cannot be kept"
+        raise TypeError(problem)
     arrays[name] = np.asarray(array, order="C")  # safetensors writes what lies in memory, in whatever order
     return {kind: name}
-
-
-def _kind(value: Any) -> str:
-    for kind, known in (("tensor", torch.Tensor), ("array", np.ndarray), ("bytes", bytes)):
-        if isinstance(value, known):
-            return kind
-    problem = f"a {type(value).__name__} cannot be kept"
-    raise TypeError(problem)
 
 
 def _put_together(value: Any, arrays: Arrays) -> Any:

@@ -24,7 +24,7 @@ from d2lbench.running.work import Work, halves, plan_works
 from d2lbench.store import Store, this_owner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from d2lbench.core.spec import Cell
@@ -99,7 +99,8 @@ class Runner:
             Ctrl-C or SIGTERM: finished stacks are stored, the others left for the next run.
         """
         finished = self.store.finished(self._environment)
-        self._known = self._calibrated([cell for cell in _trained(grids) if cell.id not in finished])
+        trained = (cell for grid in grids if not grid.is_timed for cell in grid.cells())  # kernels are timed elsewhere
+        self._known = self._calibrated([cell for cell in trained if cell.id not in finished])
         self._jobs = self.jobs or self._known.processes
         found = plan_works(grids, finished, self.device, self._known)
         self.summary.planned, self.summary.stored_before = found.planned, found.stored
@@ -180,7 +181,9 @@ class Runner:
             progress.tell(note)
         if finished.end == "stopped":
             return
-        if len(work.stack) > 1 and (finished.end == "memory" or (finished.end == "failed" and _is_measured(work))):
+        # Cells that share no program (experiments) fail each for itself: its neighbours are tried without it.
+        apart = finished.end == "failed" and isinstance(work.stack.cells[0].config, Measurement)
+        if len(work.stack) > 1 and (finished.end == "memory" or apart):
             self._works = {part.stack.key: part for part in halves(work)} | self._works
             self.store.release(self._owner, work.stack.key)
             self.store.discard_checkpoint(self._environment, work.stack.key)
@@ -195,25 +198,15 @@ class Runner:
         self.store.discard_checkpoint(self._environment, work.stack.key)
         progress.advance(len(work.missing), work.grid)
 
-    def _is_calibrated(self, stack: Stack) -> bool:
-        return self._known.gauge_of(structure(stack.cells[0].config)) is not None
-
     def _save(self, rows: Sequence[Run], stack: Stack | None = None) -> None:
         """Store rows with what they were made with: the width of their stack, too, as it decides the last bits."""
-        width = {"stack width": len(stack), "calibrated": self._is_calibrated(stack)} if stack else {}
-        self.store.save(self._environment, stack.key if stack else "", rows, {**self._provenance, **width})
+        made = self._provenance
+        if stack is not None:
+            known = self._known.gauge_of(structure(stack.cells[0].config)) is not None
+            made = {**made, "stack width": len(stack), "calibrated": known}
+        self.store.save(self._environment, stack.key if stack else "", rows, made)
         for row in rows:
             self.summary.add(row.status, row.reason)
-
-
-def _trained(grids: Sequence[Grid]) -> Iterator[Cell]:
-    """Iterate over the cells of all grids but those whose kernels are timed."""
-    return (cell for grid in grids if not grid.is_timed for cell in grid.cells())
-
-
-def _is_measured(work: Work) -> bool:
-    """Say whether the cells share no program, so that one's own error says nothing of its neighbours."""
-    return isinstance(work.stack.cells[0].config, Measurement)
 
 
 def checkpoint_seconds() -> float:
