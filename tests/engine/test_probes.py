@@ -158,7 +158,7 @@ def test_an_experiments_numbers_become_series(monkeypatch, component):
     monkeypatch.setitem(REGISTRY._entries, "experiment", {"halves": Entry("halves", halves, {}, ExperimentTraits())})
     cells = tuple(Cell(Measurement(component("experiment", "halves")), seed) for seed in (3, 4))
     first, second = train(Stack(cells))
-    assert (first.status, first.cell_id) == ("done", cells[0].id)
+    assert (first.status, first.cell) == ("done", cells[0].id)
     assert [part.tolist() for part in second.series["half"]] == [[0.0], [2.0]]
 
 
