@@ -15,21 +15,20 @@ from benchmarks.versus.commands import timed
 from benchmarks.versus.row import Sample
 from d2lbench import catalogue
 from d2lbench.core.environment import environment, provenance
-from d2lbench.core.spec import Cell, canonical_json
 from d2lbench.engine import calibration
 from d2lbench.engine.gauge import gauge
 from d2lbench.engine.plan import Stack, grouped, plan
 from d2lbench.grid import load
 from d2lbench.running.calibrate import calibrate, due
-from d2lbench.running.pool import Pool
+from d2lbench.running.pool import Finished, Keeping, Pool
 from d2lbench.running.runner import checkpoint_seconds
-from d2lbench.running.work import Work, plan_works
-from d2lbench.running.worker import Keeping
-from d2lbench.store import Run, Store
+from d2lbench.running.work import plan_works
+from d2lbench.store import Store
 
 if TYPE_CHECKING:
+    from d2lbench.core.runs import Run
+    from d2lbench.core.spec import Cell
     from d2lbench.engine.calibration import Calibration
-    from d2lbench.engine.outcome import Outcome
 
 
 def grid_of(text: str) -> Any:
@@ -62,13 +61,13 @@ class Workers:
         with Store(self._folder / f"{next(self._numbers)}.sqlite", create=True) as self._store:
             grid = grid_of(text)
             known = self._calibrated(list(grid.cells()))
-            works = {work.stack.key: work for work in plan_works([grid], {}, calibration=known).works}
-            for work in works.values():
+            works = plan_works([grid], {}, calibration=known).works
+            for work in works:
                 self._pool.submit(work.stack)
-            outcomes = [outcome for finished in self._finished() for outcome in self._save(works, finished)]
+            runs = [run for finished in self._finished() for run in self._save(finished)]
         seconds = time.perf_counter() - began
-        facts = {"cells": len(outcomes), "stacks": len(works), **quality(outcomes)}
-        return Sample(seconds, len(outcomes) * units_per_cell, facts)
+        facts = {"cells": len(runs), "stacks": len(works), **quality(runs)}
+        return Sample(seconds, len(runs) * units_per_cell, facts)
 
     def _calibrated(self, cells: Sequence[Cell]) -> Calibration:
         """Return what is known of this machine, measured first where a run would: in the warm-up, and kept."""
@@ -82,36 +81,26 @@ class Workers:
     def _keeping(self, stack: Stack) -> Keeping:
         return Keeping(self._store.checkpoint(self._environment, stack.key), self._seconds)
 
-    def _finished(self) -> Iterator[Any]:
+    def _finished(self) -> Iterator[Finished]:
         while self._pool.busy:
             yield from self._pool.finished(timeout=0.2)
 
-    def _save(self, works: dict[str, Work], finished: Any) -> Sequence[Outcome]:
+    def _save(self, finished: Finished) -> Sequence[Run]:
         if finished.end != "trained":
             problem = f"a stack ended as {finished.end}: {finished.reason}"
             raise RuntimeError(problem)
-        cells = {cell.id: cell for cell in works[finished.stack.key].stack.cells}
-        rows = [_row(cells[outcome.cell_id], outcome) for outcome in finished.outcomes]
-        self._store.save(self._environment, finished.stack.key, rows, self._about)
+        self._store.save(self._environment, finished.stack.key, finished.runs, self._about)
         self._store.discard_checkpoint(self._environment, finished.stack.key)
-        outcomes: Sequence[Outcome] = finished.outcomes
-        return outcomes
+        return finished.runs
 
     def stop(self) -> None:
         """End the worker processes."""
         self._pool.stop()
 
 
-def _row(cell: Cell, outcome: Outcome) -> Run:
-    shared = ("status", "reason", "diverged_step", "chance", "constant_loss", "last_finite_loss", "series",
-              "correctness")  # fmt: skip
-    values = {name: getattr(outcome, name) for name in shared}
-    return Run(cell.id, cell.seed, canonical_json(cell.config.identity), **values)
-
-
-def quality(outcomes: Sequence[Outcome]) -> dict[str, float]:
+def quality(runs: Sequence[Run]) -> dict[str, float]:
     """Return the mean of the last test accuracy, or of the test loss, over the cells that did not diverge."""
-    done = [outcome.series for outcome in outcomes if outcome.status == "done"]
+    done = [run.series for run in runs if run.status == "done"]
     name = "test_accuracy" if done and "test_accuracy" in done[0] else "test_loss"
     return {name: sum(float(series[name][1][-1]) for series in done) / len(done)} if done else {}
 

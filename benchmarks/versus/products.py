@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from benchmarks.versus.engine import stack_of
-from d2lbench.engine.products import is_large, multiply
+from d2lbench.engine.routines import is_large, multiply
 from d2lbench.engine.train import Training
 
 #: Batches that the products go through by turns, so that their inputs are no warmer than a step's.

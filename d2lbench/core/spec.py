@@ -141,6 +141,11 @@ class Cell:
         """Whether it is a kernel in one round."""
         return isinstance(self.config, Measurement) and self.config.is_timed
 
+    @property
+    def identity(self) -> str:
+        """The configuration as canonical JSON, without the seed."""
+        return canonical_json(self.config.identity)
+
     @functools.cached_property
     def id(self) -> str:
         """The cell's identity: 64 hexadecimal digits."""

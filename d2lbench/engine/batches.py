@@ -32,7 +32,7 @@ class Streams:
     """The distinct (seed, replica) of a stack's cells and which of them each row follows."""
 
     def __init__(self, cells: Sequence[Cell], device: str) -> None:
-        keys: list[tuple[int, int]] = [(cell.seed, _replica(cell)) for cell in cells]
+        keys = [(cell.seed, cell.config.replica) for cell in cells]
         self.keys = tuple(dict.fromkeys(keys))
         self._row, self.width = None, len(keys)
         if len(self.keys) < len(keys):
@@ -50,11 +50,6 @@ class Streams:
         if len(shared) == 1:
             return shared.expand(self.width, *shared.shape[1:])
         return shared if self._row is None else shared.index_select(0, self._row)
-
-
-def _replica(cell: Cell) -> int:
-    config: Any = cell.config
-    return int(config.replica)
 
 
 class Feed:
@@ -83,20 +78,14 @@ class Feed:
         #: Every stream's true coefficients, (S, features + 1) with the bias last, where the data were made from some.
         self.truth: torch.Tensor | None = None
         if pools[0].truth is not None:
-            truth = [torch.as_tensor(splits[seed].pool.truth, dtype=torch.float64) for seed, _ in self.streams.keys]
-            self.truth = torch.stack(truth).to(device)
-        firsts = itertools.accumulate((len(pool.y) for pool in pools), initial=0)
-        first = {
-            id(pool): first for pool, first in zip(pools, firsts, strict=False)
-        }  # data drawn by the seed lie apart
+            truths = [torch.as_tensor(splits[seed].pool.truth, dtype=torch.float64) for seed, _ in self.streams.keys]
+            self.truth = torch.stack(truths).to(device)
+        begins = itertools.accumulate((len(pool.y) for pool in pools), initial=0)
+        begin = {id(pool): row for pool, row in zip(pools, begins, strict=False)}  # data drawn by the seed lie apart
+        own = [(splits[seed], begin[id(splits[seed].pool)]) for seed, _ in self.streams.keys]
         #: Split → every stream's rows of the pool, (S, n), on the device.
         self.rows = {
-            name: torch.stack(
-                [
-                    torch.from_numpy(getattr(splits[seed], name)) + first[id(splits[seed].pool)]
-                    for seed, _ in self.streams.keys
-                ]
-            ).to(device)
+            name: torch.stack([torch.from_numpy(getattr(split, name)) + row for split, row in own]).to(device)
             for name in SPLITS
         }
 

@@ -12,10 +12,12 @@ import hashlib
 import json
 import math
 import os
-import tempfile
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import TypeAdapter
 
 from d2lbench.catalogue import load
 from d2lbench.catalogue.layers import walk
@@ -23,12 +25,11 @@ from d2lbench.catalogue.models import model_of, shape_of, training_examples
 from d2lbench.catalogue.shapes import multiplications
 from d2lbench.core.environment import cpu_model, environment
 from d2lbench.core.errors import CalibrationError
+from d2lbench.core.files import cache_folder, replace_file
 from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.spec import ENGINE_VERSION, Config, Measurement
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
-
     from d2lbench.core.spec import Cell
 
 FORMAT: Final = 3
@@ -154,9 +155,7 @@ def folder() -> Path | None:
     named = os.environ.get("D2LBENCH_CALIBRATION")
     if named == "off":
         return None
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")) / "d2lbench" / "calibration"
+    return Path(named) if named else cache_folder() / "calibration"
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -182,16 +181,11 @@ def read(device: str = "cpu") -> Calibration:
     """Return this machine's calibration; a file that cannot be read is one that is not there, and is made anew."""
     path = path_of(device)
     try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path else {}
-        gauges = {
-            key: Gauge(**{**each, "steps": {int(width): float(s) for width, s in each["steps"].items()}})
-            for key, each in content.get("gauges", {}).items()
-        }
-        crowd = {int(count): float(seconds) for count, seconds in content.get("crowd", {}).items()}
-        processes = int(content.get("processes", 0)) or uncalibrated(device).processes
-        return Calibration(processes, gauges, crowd) if content.get("format") == FORMAT else uncalibrated(device)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        content = json.loads(path.read_bytes()) if path else {}
+        known = TypeAdapter(Calibration).validate_python(content)
+    except (OSError, ValueError):
         return uncalibrated(device)
+    return known if content.get("format") == FORMAT else uncalibrated(device)
 
 
 def save(added: Calibration, device: str = "cpu") -> Calibration:
@@ -209,10 +203,7 @@ def save(added: Calibration, device: str = "cpu") -> Calibration:
     whole = Calibration(added.processes, {**known.gauges, **added.gauges}, added.crowd or known.crowd)
     content = {"format": FORMAT, "machine": machine(device), **asdict(whole)}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", delete=False) as draft:
-            json.dump(content, draft, indent=1)
-        Path(draft.name).replace(path)
+        replace_file(path, json.dumps(content, indent=1))
     except OSError as error:
         way_out = "D2LBENCH_CALIBRATION names another folder, or says off"
         problem = f"{path} could not be written: {error.strerror or error}; {way_out}"

@@ -5,10 +5,8 @@ Draws are keyed by epoch, so that no generator has a state to keep: parameters, 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -18,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 
 from d2lbench.core.environment import cpu_model
+from d2lbench.core.files import replace_file
 from d2lbench.core.spec import ENGINE_VERSION, digest
 
 if TYPE_CHECKING:
@@ -114,20 +113,18 @@ def _taken_apart(value: Any, arrays: Arrays) -> Any:
         return {"tuple": [_taken_apart(item, arrays) for item in value]}
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    kind, name = _kind(value), str(len(arrays))
-    if kind == "tensor":
-        value = value.detach().cpu().numpy()
-    array = np.frombuffer(value, dtype=np.uint8) if kind == "bytes" else value
+    name = str(len(arrays))
+    if isinstance(value, torch.Tensor):
+        kind, array = "tensor", value.detach().cpu().numpy()
+    elif isinstance(value, np.ndarray):
+        kind, array = "array", value
+    elif isinstance(value, bytes):
+        kind, array = "bytes", np.frombuffer(value, dtype=np.uint8)
+    else:
+        problem = f"a {type(value).__name__} cannot be kept"
+        raise TypeError(problem)
     arrays[name] = np.asarray(array, order="C")  # safetensors writes what lies in memory, in whatever order
     return {kind: name}
-
-
-def _kind(value: Any) -> str:
-    for kind, known in (("tensor", torch.Tensor), ("array", np.ndarray), ("bytes", bytes)):
-        if isinstance(value, known):
-            return kind
-    problem = f"a {type(value).__name__} cannot be kept"
-    raise TypeError(problem)
 
 
 def _put_together(value: Any, arrays: Arrays) -> Any:
@@ -204,13 +201,8 @@ class Checkpoint:
 
     def _write(self, state: Callable[[], State]) -> None:
         """Replace the file whole; not forced to the disk: one that a loss of power tears is noticed and ignored."""
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(pack(state(), self._made_for))
-            draft.replace(self.path)
+            replace_file(self.path, pack(state(), self._made_for))
         except (OSError, TypeError) as error:  # the latter: an optimizer of a plugin keeps what no file can hold
             note = f"checkpoint {self.path.name} could not be written: {error}; training goes on without"
             self.notes += [note] if note not in self.notes else []
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)

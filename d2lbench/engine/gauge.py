@@ -63,12 +63,15 @@ def gauge(cells: Sequence[Cell], device: str = "cpu") -> Gauge:
     looks: dict[int, tuple[float, float]] = {}
     for width in _widths(cells, device):
         begin = clock()
-        training = Training(Stack(_spread(cells, width)), device)
+        middles = ((2 * part + 1) * len(cells) // (2 * width) for part in range(width))  # of equal parts
+        training = Training(Stack(tuple(cells[middle] for middle in middles)), device)
         if not looks or looks[min(looks)][0] < LONG_LOOK:
             training.begin_anew()
             _wait(device)
-            started = clock() - begin
-            looks[width] = (_look_seconds(training, device) / width, started / width)
+            started = clock()
+            training.evaluate(1, training.shown())
+            _wait(device)
+            looks[width] = ((clock() - started) / width, (started - begin) / width)
         steps[width] = step_seconds(training, device)
         if _enough(steps):
             break
@@ -94,15 +97,8 @@ def _widths(cells: Sequence[Cell], device: str) -> Iterator[int]:
     yield from (width for width in WIDTHS[device] if width <= (1 if is_unstacked(config) else most))
 
 
-def _spread(cells: Sequence[Cell], width: int) -> tuple[Cell, ...]:
-    """Return ``width`` of the cells, the middle one of each equal part."""
-    return tuple(cells[(2 * part + 1) * len(cells) // (2 * width)] for part in range(width))
-
-
-def step_seconds(training: Training, device: str) -> float:
-    """Return the median of some steps of a training, in seconds; of several epochs where one has few."""
-    seconds: list[float] = []
-    clock = _clock(device)
+def _steps(training: Training, device: str, clock: Callable[[], float]) -> Iterator[float]:
+    """Take steps of a training, epoch after epoch, and yield what each takes, in seconds."""
     for epoch in itertools.count(1):
         training.begin(epoch)
         begin = clock()
@@ -110,35 +106,28 @@ def step_seconds(training: Training, device: str) -> float:
             training.take(*batch, t)
             _wait(device)
             end = clock()
-            seconds.append(end - begin)
+            yield end - begin
             begin = end
-            counted = seconds[WARM_UP:]
-            if len(counted) >= LEAST and (sum(counted) > SECONDS or len(counted) >= MOST):
-                return statistics.median(counted)
-    raise AssertionError  # not reached
+
+
+def step_seconds(training: Training, device: str) -> float:
+    """Return the median of some steps of a training, in seconds; of several epochs where one has few."""
+    counted: list[float] = []
+    for seconds in itertools.islice(_steps(training, device, _clock(device)), WARM_UP, None):
+        counted.append(seconds)
+        if len(counted) >= LEAST and (sum(counted) > SECONDS or len(counted) >= MOST):
+            break
+    return statistics.median(counted)
 
 
 def steps_a_second(cell: Cell, device: str) -> float:
     """Return how many steps of one row this process takes in a second of the wall clock, beside whatever else runs."""
-    training = Training(Stack((cell,)), device)
-    taken, begin = 0, time.perf_counter()
-    for epoch in itertools.count(1):
-        training.begin(epoch)
-        for t, batch in enumerate(training.feed.batches(epoch)):
-            training.take(*batch, t)
-            _wait(device)
-            taken += 1
-            if (spent := time.perf_counter() - begin) > CROWD_SECONDS:
-                return taken / spent
+    steps = _steps(Training(Stack((cell,)), device), device, time.perf_counter)
+    begin = time.perf_counter()
+    for taken, _ in enumerate(steps, 1):
+        if (spent := time.perf_counter() - begin) > CROWD_SECONDS:
+            return taken / spent
     raise AssertionError  # not reached
-
-
-def _look_seconds(training: Training, device: str) -> float:
-    clock = _clock(device)
-    begin = clock()
-    training.evaluate(1, training.shown())
-    _wait(device)
-    return clock() - begin
 
 
 def _wait(device: str) -> None:

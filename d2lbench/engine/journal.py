@@ -1,4 +1,4 @@
-"""The journal of a stack: what is recorded when, which rows have diverged, and each row's outcome in the end."""
+"""The journal of a stack: what is recorded when, which rows have diverged, and what became of each row's cell."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from d2lbench.engine.outcome import Outcome
+from d2lbench.core.runs import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,10 +33,10 @@ _WRITTEN = ("_diverged", "_diverged_epoch", "_reasons", "_last_finite", "_consta
 
 
 class Journal:
-    """Collects named vectors (M,) by epoch and turns them into one outcome for each row."""
+    """Collects named vectors (M,) by epoch and turns them into one run a row; ``extras`` are the optional series."""
 
-    def __init__(self, cells: Sequence[Cell]) -> None:
-        self._cells = cells
+    def __init__(self, cells: Sequence[Cell], extras: frozenset[str]) -> None:
+        self._cells, self._extras = cells, extras
         configs = [cast("Config", cell.config) for cell in cells]
         self._epochs = np.array([config.epochs for config in configs])
         self._eval_every = np.array([config.eval_every for config in configs])
@@ -59,14 +59,10 @@ class Journal:
         """Whether some row that has not diverged still has this epoch to train."""
         return bool(((self._epochs >= epoch) & (self._diverged == 0)).any())
 
-    def evaluates(self, epoch: int) -> bool:
-        """Whether some row is to be evaluated after this epoch."""
-        due = (epoch % self._eval_every == 0) | (self._epochs == epoch)
-        return bool((due & (self._epochs >= epoch)).any())
-
-    def evaluates_training(self, epoch: int) -> bool:
-        """Whether some row's training split is to be evaluated, too."""
-        due = (epoch % self._train_every == 0) | (self._epochs == epoch)
+    def evaluates(self, epoch: int, *, training: bool = False) -> bool:
+        """Whether some row, or its ``training`` split, is to be evaluated after this epoch."""
+        every = self._train_every if training else self._eval_every
+        due = (epoch % every == 0) | (self._epochs == epoch)
         return bool((due & (self._epochs >= epoch)).any())
 
     def ends(self, epoch: int) -> bool:
@@ -127,40 +123,40 @@ class Journal:
         for name in _WRITTEN:
             setattr(self, name, snapshot[name])
 
-    def outcomes(self) -> list[Outcome]:
-        """Return every row's outcome, in the order of the rows."""
-        return [self._outcome(row, cell) for row, cell in enumerate(self._cells)]
+    def runs(self) -> list[Run]:
+        """Return what became of every row's cell, in the order of the rows."""
+        return [self._run(row, cell) for row, cell in enumerate(self._cells)]
 
-    def _outcome(self, row: int, cell: Cell) -> Outcome:
+    def _run(self, row: int, cell: Cell) -> Run:
         step = int(self._diverged[row])
-        return Outcome(
-            cell_id=cell.id,
+        return Run(
+            cell=cell.id,
+            seed=cell.seed,
+            identity=cell.identity,
             status="diverged" if step else "done",
             reason=self._reasons[row],
             diverged_step=step or None,
+            chance=float(self._constants[1][row]),
+            constant_loss=float(self._constants[0][row]),
+            last_finite_loss=float(self._last_finite[row]),
+            extras=self._extras,
             series={name: self._series(name, row) for name in self._values},
             correctness={} if step else self._correctness[row],
             weights=self._weights[row],
-            constant_loss=float(self._constants[0][row]),
-            chance=float(self._constants[1][row]),
-            last_finite_loss=float(self._last_finite[row]),
         )
 
     def _series(self, name: str, row: int) -> tuple[Vector, Vector]:
         """Return one series of a row at its own epochs; NaN from its divergence on."""
-        every = self._train_every if name in OF_TRAINING else self._eval_every
-        x = self._due(name, int(self._epochs[row]), int(every[row]))
+        epochs, kind = int(self._epochs[row]), name.partition("/")[0]
+        every = int((self._train_every if name in OF_TRAINING else self._eval_every)[row])
+        if name in EVERY_EPOCH:
+            x = [*range(1, epochs + 1)]
+        elif kind in AT_THE_END:
+            x = [epochs]
+        elif kind in PROBES:
+            x = [0, epochs]
+        else:
+            x = [*range(0, epochs, every), epochs]
         values, end = self._values[name], self._diverged_epoch[row]
         y = [values[epoch][row] if epoch in values and epoch < end else math.nan for epoch in x]
         return np.array(x, dtype=np.float64), np.array(y, dtype=np.float64)
-
-    @staticmethod
-    def _due(name: str, epochs: int, eval_every: int) -> list[int]:
-        if name in EVERY_EPOCH:
-            return list(range(1, epochs + 1))
-        kind = name.partition("/")[0]
-        if kind in AT_THE_END:
-            return [epochs]
-        if kind in PROBES:
-            return [0, epochs]
-        return [*range(0, epochs, eval_every), epochs]

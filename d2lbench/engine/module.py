@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import nn
@@ -16,8 +16,9 @@ from d2lbench.catalogue.layers import (
     Branches,
     Conv,
     Dropout,
+    EmbeddingBag,
     Flatten,
-    Layer,
+    GlobalPool,
     Learned,
     Linear,
     Model,
@@ -27,9 +28,6 @@ from d2lbench.catalogue.layers import (
 
 if TYPE_CHECKING:
     from d2lbench.engine.parameters import Parameters
-
-#: Gives the uniforms (B, H) that a dropout layer compares with its rate.
-Provider = Callable[[Dropout, int], torch.Tensor]
 
 
 class Function(nn.Module):
@@ -48,21 +46,6 @@ class Function(nn.Module):
     def extra_repr(self) -> str:
         """Say which function it is."""
         return self.name
-
-
-class InjectedDropout(nn.Module):
-    """Dropout whose uniforms come from outside: a unit is kept where u ≥ p and then divided by 1 - p."""
-
-    def __init__(self, layer: Dropout, p: float, uniforms: Provider) -> None:
-        super().__init__()
-        self.p, self._layer, self._uniforms = p, layer, uniforms
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (B, H) to (B, H); the identity in evaluation mode."""
-        if not self.training:
-            return x
-        kept = self._uniforms(self._layer, len(x)) >= torch.tensor(self.p, dtype=torch.float32)
-        return x * kept / (1 - self.p)
 
 
 class Sum(nn.Module):
@@ -99,76 +82,51 @@ class Embeddings(nn.EmbeddingBag):
         return bags
 
 
-def module(
-    model: Model, rates: Sequence[float] = (), uniforms: Provider | None = None, *, scratch: bool = False
-) -> nn.Sequential:
-    """Return a model as a plain module.
+#: How to make the module of a layer that holds no others, by the layer's type.
+_MAKERS: Final[Mapping[type, Callable[[Any], nn.Module]]] = {
+    Linear: lambda layer: (ScratchLinear if layer.scratch else nn.Linear)(layer.inputs, layer.outputs),
+    Conv: lambda layer: nn.Conv2d(
+        layer.inputs, layer.outputs, layer.kernel, layer.stride, layer.padding, bias=layer.bias
+    ),
+    BatchNorm: lambda layer: (nn.BatchNorm2d if layer.spatial else nn.BatchNorm1d)(
+        layer.features, eps=layer.eps, momentum=layer.momentum
+    ),
+    EmbeddingBag: lambda layer: Embeddings(layer.count, layer.features, mode="mean"),
+    Activation: lambda layer: Function(layer.name),
+    Pool: lambda layer: (nn.MaxPool2d if layer.kind == "max" else nn.AvgPool2d)(
+        layer.kernel, layer.stride, layer.padding
+    ),
+    Flatten: lambda _: nn.Flatten(),
+    GlobalPool: lambda _: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+}
 
-    ``rates`` are the dropout rates, one for every place, or none at all: then the places are left out. Without
-    ``uniforms`` they are torch's own dropout, or with ``scratch`` the book's.
-    """
+
+def module(model: Model, dropout: Callable[[Dropout], nn.Module] | None = None) -> nn.Sequential:
+    """Return a model as a plain module; ``dropout`` makes what stands at dropout's places, else they are left out."""
     named: OrderedDict[str, nn.Module] = OrderedDict()
     for layer in model:
-        if not isinstance(layer, Dropout) or rates:
-            named[_name(layer, len(named))] = _module_of(layer, rates, uniforms, scratch=scratch)
+        made: nn.Module
+        if isinstance(layer, Dropout):
+            if dropout is None:
+                continue
+            made = dropout(layer)
+        elif isinstance(layer, Residual):
+            made = Sum(module(layer.body, dropout), module(layer.shortcut, dropout))
+        elif isinstance(layer, Branches):
+            made = Joined([module(body, dropout) for body in layer.bodies])
+        else:
+            made = _MAKERS[type(layer)](layer)
+        # A module's name holds no dots; what learns nothing is named by its place.
+        learns = isinstance(layer, Learned)
+        named[layer.path.replace(".", "_") if learns else f"{type(layer).__name__.lower()}{len(named)}"] = made
     return nn.Sequential(named)
-
-
-def _name(layer: Layer, position: int) -> str:
-    if isinstance(layer, Learned):
-        return layer.path.replace(".", "_")  # a module's name holds no dots
-    return f"{type(layer).__name__.lower()}{position}"
-
-
-def _module_of(layer: Layer, rates: Sequence[float], uniforms: Provider | None, *, scratch: bool) -> nn.Module:
-    if isinstance(layer, Residual):
-        parts = (module(part, rates, uniforms, scratch=scratch) for part in (layer.body, layer.shortcut))
-        return Sum(*parts)
-    if isinstance(layer, Branches):
-        return Joined([module(body, rates, uniforms, scratch=scratch) for body in layer.bodies])
-    if isinstance(layer, Dropout):
-        return _dropout(layer, rates[layer.index], uniforms, scratch=scratch)
-    return _plain(layer)
-
-
-def _dropout(layer: Dropout, p: float, uniforms: Provider | None, *, scratch: bool) -> nn.Module:
-    if uniforms is not None:
-        return InjectedDropout(layer, p, uniforms)
-    return ScratchDropout(p) if scratch else nn.Dropout(p)
-
-
-def _plain(layer: Layer) -> nn.Module:
-    """Return the module of a layer that holds no others."""
-    if isinstance(layer, Learned):
-        return _learned(layer)
-    if isinstance(layer, Activation):
-        return Function(layer.name)
-    if isinstance(layer, Pool):
-        pool = nn.MaxPool2d if layer.kind == "max" else nn.AvgPool2d
-        return pool(layer.kernel, layer.stride, layer.padding)
-    return nn.Flatten() if isinstance(layer, Flatten) else nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-
-
-def _learned(layer: Learned) -> nn.Module:
-    if isinstance(layer, Linear):
-        return (ScratchLinear if layer.scratch else nn.Linear)(layer.inputs, layer.outputs)
-    if isinstance(layer, Conv):
-        return nn.Conv2d(layer.inputs, layer.outputs, layer.kernel, layer.stride, layer.padding, bias=layer.bias)
-    if isinstance(layer, BatchNorm):
-        norm = nn.BatchNorm2d if layer.spatial else nn.BatchNorm1d
-        return norm(layer.features, eps=layer.eps, momentum=layer.momentum)
-    return Embeddings(layer.count, layer.features, mode="mean")
 
 
 def pairs(model: Model, network: nn.Sequential) -> Iterator[tuple[Learned, nn.Module]]:
     """Iterate over the layers that learn, each with its module in a network built from these records."""
-    children = iter(network)
-    for layer in model:
-        if isinstance(layer, Dropout):
-            if any(isinstance(part, InjectedDropout | ScratchDropout | nn.Dropout) for part in network):
-                next(children)
-            continue
-        child = next(children)
+    layers = (layer for layer in model if not isinstance(layer, Dropout))
+    children = (child for name, child in network.named_children() if not name.startswith("dropout"))
+    for layer, child in zip(layers, children, strict=True):
         if isinstance(layer, Residual):
             yield from pairs(layer.body, child.body)  # type: ignore[arg-type]
             yield from pairs(layer.shortcut, child.shortcut)  # type: ignore[arg-type]

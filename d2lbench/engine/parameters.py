@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import torch
 
 from d2lbench.catalogue import load
-from d2lbench.catalogue.layers import Linear, Model, Parameter, learned, linears, norms, parameters
+from d2lbench.catalogue.layers import Model, Parameter, linears, norms, parameters
 from d2lbench.core.generators import generator
+from d2lbench.core.spec import Config
 
 if TYPE_CHECKING:
     from d2lbench.catalogue.initializers import Scale
     from d2lbench.core.spec import Cell, Component
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+#: What a scheme's scale multiplies: draws of variance 1 or within ±1, or ones.
+_BASE_DRAWS: Final[Mapping[str, Callable[..., torch.Tensor]]] = {
+    "normal": torch.nn.init.normal_,
+    "uniform": functools.partial(torch.nn.init.uniform_, a=-1.0, b=1.0),
+    "orthogonal": torch.nn.init.orthogonal_,
+    "constant": lambda values, generator: values.fill_(1.0),  # noqa: ARG005  (draws nothing)
+}
 
 
 @dataclass(frozen=True)
@@ -97,14 +106,13 @@ def initial(cells: Sequence[Cell], model: Model, dtype: torch.dtype, device: str
 
 def initial_row(cell: Cell, model: Model) -> torch.Tensor:
     """Return one cell's initial parameters, (N,) in float32 whatever the cell's dtype: the draw is common."""
-    config: Any = cell.config
-    drawn = {}
-    for layer in learned(model):
-        for parameter in layer.parameters:
-            values = draw(parameter, config.init, cell.seed, config.replica)
-            transposed = isinstance(layer, Linear) and parameter.is_weight
-            drawn[parameter.path] = (values.t() if transposed else values).flatten()
-    return torch.cat([drawn[parameter.path] for parameter in parameters(model)])
+    assert isinstance(cell.config, Config)
+    transposed = {f"{layer.path}.weight" for layer in linears(model)}
+    row = []
+    for parameter in parameters(model):
+        values = draw(parameter, cell.config.init, cell.seed, cell.config.replica)
+        row.append((values.t() if parameter.path in transposed else values).flatten())
+    return torch.cat(row)
 
 
 def draw(parameter: Parameter, init: Component, seed: int, replica: int) -> torch.Tensor:
@@ -117,15 +125,5 @@ def draw(parameter: Parameter, init: Component, seed: int, replica: int) -> torc
         return torch.nn.init.normal_(values, generator=numbers)
     scale: Scale = load().get("init", init.name).factory(parameter.fan_in, parameter.fan_out, **dict(init.options))
     if parameter.role == "bias":
-        return torch.nn.init.uniform_(values, -1.0, 1.0, generator=numbers) * scale.bias
-    return _base_draw(values, scale.distribution, numbers) * scale.weight
-
-
-def _base_draw(values: torch.Tensor, distribution: str, numbers: torch.Generator) -> torch.Tensor:
-    if distribution == "normal":
-        return torch.nn.init.normal_(values, generator=numbers)
-    if distribution == "uniform":
-        return torch.nn.init.uniform_(values, -1.0, 1.0, generator=numbers)
-    if distribution == "orthogonal":
-        return torch.nn.init.orthogonal_(values, generator=numbers)
-    return torch.nn.init.ones_(values)
+        return _BASE_DRAWS["uniform"](values, generator=numbers) * scale.bias
+    return _BASE_DRAWS[scale.distribution](values, generator=numbers) * scale.weight

@@ -7,6 +7,7 @@ else is a number in a row of that program: rates, strengths, initial values, sch
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -21,7 +22,7 @@ from d2lbench.core.spec import Cell, Component, Config, Measurement, digest
 from d2lbench.engine.calibration import Calibration, uncalibrated
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
 #: Named among a stack's optional series, it keeps the cells' final weights.
 WEIGHTS: Final = "weights"
@@ -32,7 +33,9 @@ TINY: Final = 2048
 #: Stacks that take less than this many seconds are never cut to end sooner; cutting has to save this share of the time.
 LONG, GAIN = 0.25, 0.95
 
-Groups: TypeAlias = "dict[tuple[Hashable, ...], list[Cell]]"
+#: What two cells must share to be rows of one program.
+Structure: TypeAlias = "tuple[Hashable, ...]"
+Groups: TypeAlias = "dict[Structure, list[Cell]]"
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,12 @@ def family_of(optimizer: Component) -> tuple[Hashable, ...]:
     options = dict(optimizer.options)
     if entry.traits.family is not None:
         return (optimizer.name, *entry.traits.family(options))
-    discrete = (value for name, value in options.items() if not _is_data(value) and not entry.options[name].is_float)
-    return (optimizer.name, *discrete)
-
-
-def _is_data(value: object) -> bool:
-    return isinstance(value, float | tuple)
+    real = {name for name, value in options.items() if isinstance(value, float | tuple) or entry.options[name].is_float}
+    return (optimizer.name, *(value for name, value in options.items() if name not in real))
 
 
 @functools.lru_cache(maxsize=4096)
-def structure(config: Config | Measurement) -> tuple[Hashable, ...]:
+def structure(config: Config | Measurement) -> Structure:
     """Return what two cells must share to be rows of one program."""
     if isinstance(config, Measurement):
         return ("experiment", config.experiment.name)
@@ -140,17 +139,16 @@ def plan(
     is the calibrated one, or the default where a structure has not been measured, and narrower where one long stack
     would keep a process busy after all others are done. The number of worker processes asked for never counts.
     """
-    known = calibration or uncalibrated(device)
     groups = grouped(cells)
     if width is None:
-        counts = _shared_out(
-            groups, {key: _default_count(key, group, known, device) for key, group in groups.items()}, known
-        )
+        counts = _shared_out(groups, calibration or uncalibrated(device), device)
     else:
-        counts = {key: math.ceil(len(group) / _asked_width(group[0], width)) for key, group in groups.items()}
-    return tuple(
-        Stack(tuple(chunk), series) for key, group in groups.items() for chunk in _balanced(group, counts[key])
-    )
+        counts = {key: math.ceil(len(group) / _asked_width(group[0].config, width)) for key, group in groups.items()}
+    stacks: list[Stack] = []
+    for key, group in groups.items():
+        cuts = [chunk * len(group) // counts[key] for chunk in range(counts[key] + 1)]  # chunks at most one apart
+        stacks += [Stack(tuple(group[first:end]), series) for first, end in itertools.pairwise(cuts)]
+    return tuple(stacks)
 
 
 def grouped(cells: Iterable[Cell]) -> Groups:
@@ -162,41 +160,43 @@ def grouped(cells: Iterable[Cell]) -> Groups:
     return {key: sorted(group, key=_row_order) for key, group in groups.items()}
 
 
-def _default_count(key: tuple[Hashable, ...], group: Sequence[Cell], known: Calibration, device: str) -> int:
+def _asked_width(config: Config | Measurement, width: int) -> int:
+    alone = isinstance(config, Measurement) or is_unstacked(config)
+    return default_width(config) if alone else width
+
+
+def _default_count(key: Structure, group: Sequence[Cell], known: Calibration, device: str) -> int:
     """Return in how many stacks a structure trains in the least time: several are as many for every process."""
     gauge = None if isinstance(group[0].config, Measurement) else known.gauge_of(key)
     count = math.ceil(len(group) / (gauge.width if gauge else default_width(group[0].config, device)))
     return count if count == 1 else min(len(group), math.ceil(count / known.processes) * known.processes)
 
 
-def _asked_width(cell: Cell, width: int) -> int:
-    alone = isinstance(cell.config, Measurement) or is_unstacked(cell.config)
-    return default_width(cell.config) if alone else width
+def _shared_out(groups: Groups, known: Calibration, device: str) -> dict[Structure, int]:
+    """Return in how many stacks each structure is cut so that the whole plan ends soonest on all processes together.
 
-
-def _shared_out(groups: Groups, counts: dict[tuple[Hashable, ...], int], known: Calibration) -> dict[Any, int]:
-    """Cut the longest stacks further as long as that ends the whole plan sooner on all processes together.
-
-    A plan takes at least its longest stack, and at least all of its work shared out evenly.
+    A plan takes at least its longest stack, and at least all of its work shared out evenly: so the longest stacks are
+    cut further as long as that ends it sooner.
     """
-    lengths = {key: _length(key, groups[key], counts[key], known) for key in groups}
+
+    def length(key: Structure, count: int) -> float:
+        """Return the seconds of the longest of ``count`` stacks."""
+        return known.seconds(groups[key][: math.ceil(len(groups[key]) / count)], key)
+
+    counts = {key: _default_count(key, group, known, device) for key, group in groups.items()}
+    lengths = {key: length(key, counts[key]) for key in groups}
     while lengths:
         work = sum(counts[key] * lengths[key] for key in groups) / known.processes
         longest = max(lengths, key=lambda key: lengths[key])
         if lengths[longest] <= max(work, LONG) or counts[longest] == len(groups[longest]):
             break
         more = counts[longest] + 1
-        shorter = _length(longest, groups[longest], more, known)
+        shorter = length(longest, more)
         whole = work + (more * shorter - counts[longest] * lengths[longest]) / known.processes
         if max(whole, shorter) > GAIN * lengths[longest]:
             break
         counts[longest], lengths[longest] = more, shorter
     return counts
-
-
-def _length(key: tuple[Hashable, ...], group: Sequence[Cell], count: int, known: Calibration) -> float:
-    """Return the seconds of the longest of ``count`` stacks of a structure."""
-    return known.seconds(group[: math.ceil(len(group) / count)], key)
 
 
 def _row_order(cell: Cell) -> tuple[Any, ...]:
@@ -206,9 +206,3 @@ def _row_order(cell: Cell) -> tuple[Any, ...]:
         return (config.experiment.name, cell.seed, config.replica, cell.id)
     family = tuple(map(str, family_of(config.optimizer)))
     return (family, config.epochs, config.eval_every, config.eval_train_every or 0, cell.seed, config.replica, cell.id)
-
-
-def _balanced(rows: Sequence[Cell], count: int) -> Iterator[Sequence[Cell]]:
-    """Cut ``rows`` into ``count`` chunks of sizes at most one apart."""
-    for chunk in range(count):
-        yield rows[chunk * len(rows) // count : (chunk + 1) * len(rows) // count]

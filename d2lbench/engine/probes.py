@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from d2lbench.engine.parameters import Parameters, initial_row
+from d2lbench.engine.parameters import Parameters, initial
 from d2lbench.engine.stacked import Pass, Stacked
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ def weight_probes(parameters: Parameters) -> Vectors:
 def change_probes(parameters: Parameters, cells: Sequence[Cell]) -> Vectors:
     """Return how far the weights have moved from their initial draw, relative to its norm."""
     block = parameters.block
-    rows = torch.stack([initial_row(cell, parameters.model) for cell in cells]).to(block.device, block.dtype)
-    start = Parameters.of_block(parameters.model, rows)
+    start = initial(cells, parameters.model, block.dtype, block.device.type)
     return {
         f"weight_change/{layer}": _norm(W.double() - W0.double()) / _norm(W0)
         for layer, (W, W0) in enumerate(zip(parameters.weights, start.weights, strict=True), 1)

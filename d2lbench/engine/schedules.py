@@ -1,4 +1,8 @@
-"""Learning rates as tables: the real torch schedulers, driven once before training."""
+"""What an epoch decides about the next: learning rates and early stopping.
+
+Rates are tables: the real torch schedulers, driven once before training; only a plateau's is decided on the way. Early
+stopping works inside a stack: every row keeps its best parameters, and stands still once its patience is over.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+    from d2lbench.catalogue.stopping import Patience
     from d2lbench.core.spec import Cell, Component, Config
+    from d2lbench.engine.parameters import Parameters
 
 
 class Carrier(torch.optim.Optimizer):
@@ -102,7 +108,11 @@ class Rates:
             else:
                 alike.setdefault((schedule, lr, config.epochs), []).append(row)
         #: Rows and the rates of all their steps: a wide stack is filled by its few tables, not by its many rows.
-        self._tables = [(rows, _table_of_steps(*key, steps)) for key, rows in alike.items()]
+        self._tables: list[tuple[list[int], NDArray[np.float64]]] = []
+        for (schedule, lr, epochs), rows in alike.items():
+            by_step = schedule.get("unit", "epoch") == "step"
+            rates = table(schedule, lr, epochs * steps) if by_step else np.repeat(table(schedule, lr, epochs), steps)
+            self._tables.append((rows, rates))
 
     def of(self, epoch: int) -> NDArray[np.float64]:
         """Return the rates of an epoch, counted from 1; a row past its own end stands still at 0."""
@@ -123,7 +133,96 @@ class Rates:
                 plateau.watch(epoch, float(metrics[plateau.metric][row]))
 
 
-def _table_of_steps(schedule: Component, lr: float, epochs: int, steps: int) -> NDArray[np.float64]:
-    if schedule.get("unit", "epoch") == "step":
-        return table(schedule, lr, epochs * steps)
-    return np.repeat(table(schedule, lr, epochs), steps)
+class Stopping:
+    """The early stopping of a stack's rows.
+
+    Attributes
+    ----------
+    epochs
+        The epoch, counted from 1, after which each row stood still, (M,); 0 where it did not.
+    """
+
+    def __init__(self, cells: Sequence[Cell], parameters: Parameters) -> None:
+        configs = [cast("Config", cell.config) for cell in cells]
+        named = [config.stopping for config in configs]
+        self._rules: list[Patience | None] = [
+            load().get("stopping", stopping.name).factory(**dict(stopping.options)) for stopping in named
+        ]
+        self._epochs = [(config.eval_every, config.epochs) for config in configs]
+        self._parameters = parameters
+        self._best_value = np.full(len(cells), np.nan)
+        self._waited = np.zeros(len(cells), dtype=np.int64)
+        self.epochs = np.zeros(len(cells), dtype=np.int64)
+        #: Which rows have gone back to their best: they are judged at their parameters, no average of later ones.
+        self.returned = np.zeros(len(cells), dtype=np.bool_)
+        self._kept = {name: tensor.clone() for name, tensor in self._state().items()} if self.active else {}
+
+    @property
+    def active(self) -> bool:
+        """Whether any row may stop early."""
+        return any(rule is not None for rule in self._rules)
+
+    @property
+    def stopped(self) -> NDArray[np.bool_]:
+        """Which rows stand still, (M,)."""
+        return self.epochs > 0
+
+    def _state(self) -> dict[str, torch.Tensor]:
+        return {"block": self._parameters.block, **self._parameters.buffers}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the next looks depend on."""
+        return {"best": self._best_value, "waited": self._waited, "epochs": self.epochs, "kept": self._kept}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Take over a snapshot."""
+        self._best_value, self._waited, self.epochs = (snapshot[name] for name in ("best", "waited", "epochs"))
+        self.returned = self.stopped
+        for name, values in self._kept.items():
+            values.copy_(snapshot["kept"][name])
+
+    def hold(self) -> None:
+        """Put the rows that stand still back to their best: batch norm's statistics move in every training pass."""
+        if self.active:
+            self._copy(np.flatnonzero(self.stopped).tolist(), self._kept, self._state())
+
+    def watch(self, epoch: int, evaluated: Mapping[str, NDArray[np.float64]], shown: torch.Tensor) -> bool:
+        """Look at an epoch's evaluation at parameters ``shown`` (M, N); return whether some row went back to its best.
+
+        An averaging optimizer's rows are shown at their average, which is then what they keep and end with.
+        """
+        due = {row: rule for row, rule in enumerate(self._rules) if rule is not None and self._is_due(row, epoch)}
+        better = [row for row, rule in due.items() if self._improves(row, rule, float(evaluated[rule.metric][row]))]
+        self._copy(better, {**self._state(), "block": shown}, self._kept)
+        ended = []
+        for row, rule in due.items():
+            self._waited[row] = 0 if row in better else self._waited[row] + 1
+            if self._waited[row] >= rule.patience and epoch < self._epochs[row][1]:
+                self.epochs[row] = epoch
+                ended.append(row)
+            elif epoch == self._epochs[row][1] and row not in better:
+                ended.append(row)
+        self._copy(ended, self._kept, self._state())
+        self.returned[ended] = True
+        return bool(ended)
+
+    def _is_due(self, row: int, epoch: int) -> bool:
+        every, last = self._epochs[row]
+        return not self.epochs[row] and epoch <= last and (epoch % every == 0 or epoch == last)
+
+    def _improves(self, row: int, rule: Patience, value: float) -> bool:
+        """Note a value that is better than the best so far by more than the rule's smallest change; NaN never is."""
+        best = self._best_value[row]
+        gain = value - best if rule.metric.endswith("accuracy") else best - value
+        if np.isnan(value) or not (np.isnan(best) or gain > rule.min_delta):
+            return False
+        self._best_value[row] = value
+        return True
+
+    @staticmethod
+    @torch.no_grad()
+    def _copy(rows: list[int], source: Mapping[str, torch.Tensor], target: Mapping[str, torch.Tensor]) -> None:
+        """Copy some rows of every tensor from one state to another: to keep them, or to go back."""
+        if rows:
+            for name, values in target.items():
+                values[rows] = source[name][rows]

@@ -12,15 +12,12 @@ from d2lbench.catalogue import load
 from d2lbench.catalogue.layers import dropouts
 from d2lbench.catalogue.models import model_of
 from d2lbench.catalogue.shapes import widest
+from d2lbench.core.runs import Run
 from d2lbench.core.spec import Cell, Config, Measurement
 from d2lbench.engine.batches import HELD_OUT, SPLITS, Feed, Uniforms
-from d2lbench.engine.borrowed import Borrowed, unstacked
-from d2lbench.engine.derived import derived
-from d2lbench.engine.evaluation import Evaluation
-from d2lbench.engine.fits import Fit
+from d2lbench.engine.evaluation import Evaluation, Fit
 from d2lbench.engine.journal import Journal
 from d2lbench.engine.module import packed_row
-from d2lbench.engine.outcome import Outcome
 from d2lbench.engine.parameters import DTYPES, Parameters, initial
 from d2lbench.engine.plan import WEIGHTS, Stack, regularization_of
 from d2lbench.engine.probes import (
@@ -32,10 +29,9 @@ from d2lbench.engine.probes import (
     network_probes,
     weight_probes,
 )
-from d2lbench.engine.schedules import Rates
-from d2lbench.engine.stacked import Pass, Stacked, takes_shared
-from d2lbench.engine.stopping import Stopping
-from d2lbench.engine.updates import FamilyRows, Penalties, evaluated_block, families
+from d2lbench.engine.schedules import Rates, Stopping
+from d2lbench.engine.stacked import Pass, Stacked, derived, takes_shared
+from d2lbench.engine.updates import Penalties, evaluated_block, optimizers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,25 +40,26 @@ if TYPE_CHECKING:
     from d2lbench.engine.checkpoint import Checkpoint, State
 
 
-def train(stack: Stack, *, device: str = "cpu", checkpoint: Checkpoint | None = None) -> list[Outcome]:
+def train(stack: Stack, *, device: str = "cpu", checkpoint: Checkpoint | None = None) -> list[Run]:
     """Run every cell of a stack and return what became of each, in the stack's order.
 
-    A cell that diverges is an outcome like any other and leaves its neighbours' bits alone; an experiment's own
+    A cell that diverges is a result like any other and leaves its neighbours' bits alone; an experiment's own
     errors are not caught. With a checkpoint, training goes on where an earlier one was cut off.
     """
     if isinstance(stack.cells[0].config, Measurement):
-        return [measure(cell) for cell in stack.cells]
+        return [measure(cell, stack.series) for cell in stack.cells]
     return Training(stack, device).run(checkpoint)
 
 
-def measure(cell: Cell) -> Outcome:
-    """Return the outcome of an experiment that does not train: each of its metrics as a series with x = [0]."""
-    experiment = cell.config.experiment  # type: ignore[union-attr]
-    found: Mapping[str, float] = (
+def measure(cell: Cell, extras: frozenset[str] = frozenset()) -> Run:
+    """Return the run of an experiment that does not train: each of its metrics is a series with x = [0]."""
+    assert isinstance(cell.config, Measurement)
+    experiment = cell.config.experiment
+    metrics: Mapping[str, float] = (
         load().get("experiment", experiment.name).factory(cell.seed, **dict(experiment.options))
     )
-    series = {name: (np.zeros(1), np.array([value], dtype=np.float64)) for name, value in found.items()}
-    return Outcome(cell.id, "done", series=series)
+    series = {name: (np.zeros(1), np.array([value], dtype=np.float64)) for name, value in metrics.items()}
+    return Run(cell.id, cell.seed, cell.identity, "done", extras=extras, series=series)
 
 
 class Training:
@@ -78,7 +75,7 @@ class Training:
         self.parameters = initial(self.cells, model, self.dtype, device)
         self.gradients = torch.zeros_like(self.parameters.block)  # (M, N)
         self._by_leaf = self.parameters.with_rows(self.gradients).leaves  # views of them
-        self.families, self.borrowed = self._optimizers(config)
+        self.families, self.borrowed = optimizers(self.cells, self.parameters)
         self.penalties = Penalties(self.cells, self.parameters)
         self.masks = self._masks(device) if "dropout" in regularization_of(config) else None
         self.loss: Loss = load().get("loss", config.loss.name).factory(**dict(config.loss.options))
@@ -92,13 +89,7 @@ class Training:
         self.fit = Fit(model, self.feed, config.loss.name)
         self.oscillation = Oscillation(self.parameters.block) if "step_oscillation" in self.series else None
         self.stopping = Stopping(self.cells, self.parameters)
-        self.journal = Journal(self.cells)
-
-    def _optimizers(self, config: Config) -> tuple[list[FamilyRows], Borrowed | None]:
-        alone = unstacked(config.optimizer)
-        if alone is not None:
-            return [], Borrowed(alone, self.parameters)
-        return families(self.cells, self.parameters.block), None
+        self.journal = Journal(self.cells, self.series)
 
     def _masks(self, device: str) -> Uniforms:
         model = self.program.model
@@ -106,7 +97,7 @@ class Training:
         rates = [row * len(dropouts(model)) if len(row) == 1 else row for row in rates]
         return Uniforms(self.feed.streams, model, rates, device)
 
-    def run(self, checkpoint: Checkpoint | None = None) -> list[Outcome]:
+    def run(self, checkpoint: Checkpoint | None = None) -> list[Run]:
         """Train every row to its own last epoch."""
         begun = checkpoint.read() if checkpoint is not None else None
         done = self.begin_anew() if begun is None else self.restore(begun)
@@ -119,7 +110,7 @@ class Training:
                 break
             if checkpoint is not None:
                 checkpoint.offer(functools.partial(self.snapshot, epoch))
-        return self.journal.outcomes()
+        return self.journal.runs()
 
     def begin_anew(self) -> int:
         """Observe everything before the first step; return 0, the epochs that are done."""
@@ -277,7 +268,7 @@ class Training:
 
     def evaluate(self, epoch: int, shown: Parameters) -> None:
         """Note losses and accuracies of the splits that are due, and how far a linear fit still is from the best."""
-        with_training = epoch == 0 or self.journal.evaluates_training(epoch)
+        with_training = epoch == 0 or self.journal.evaluates(epoch, training=True)
         evaluated = self.evaluation(shown, SPLITS if with_training else HELD_OUT)
         self._note(epoch, evaluated)
         self._note(epoch, self.fit(shown, evaluated))

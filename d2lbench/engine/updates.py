@@ -1,24 +1,33 @@
-"""What happens to the gradients of a stack: penalties are added, then every optimizer moves its own rows."""
+"""What happens to the gradients of a stack: penalties are added, then every optimizer moves its own rows.
+
+What needs a closure or sparse gradients trains one row, by torch's own optimizer object.
+"""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from d2lbench.catalogue import load
+from d2lbench.catalogue.optimizers import Unstacked
 from d2lbench.engine.plan import family_of, regularization_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from d2lbench.catalogue.optimizers import Family
     from d2lbench.core.spec import Cell, Component
     from d2lbench.engine.parameters import Parameters
+
+
+#: Computes at the present parameters the loss (M,), the penalties on it (M,), and the gradients of both by leaf.
+Compute = Callable[[], tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...]]]
 
 
 def float_options(optimizer: Component) -> dict[str, float]:
@@ -97,18 +106,19 @@ class FamilyRows:
         self.family.update(self.parameters, gradients[self.rows], self.state, self._steps[t])
 
 
-def families(cells: Sequence[Cell], block: torch.Tensor) -> list[FamilyRows]:
-    """Return the optimizer families of the cells, one for every run of neighbouring rows."""
-    return [FamilyRows(rows, optimizers, block) for rows, optimizers in _runs(cells)]
-
-
-def _runs(cells: Sequence[Cell]) -> Iterator[tuple[slice, list[Component]]]:
+def optimizers(cells: Sequence[Cell], parameters: Parameters) -> tuple[list[FamilyRows], Borrowed | None]:
+    """Return the optimizer families of the cells, one for each run of neighbouring rows; or torch's own of one cell."""
     configs: list[Any] = [cell.config for cell in cells]
-    first = 0
-    for _, run in itertools.groupby(configs, key=lambda config: family_of(config.optimizer)):
-        optimizers = [config.optimizer for config in run]
-        yield slice(first, first + len(optimizers)), optimizers
-        first += len(optimizers)
+    first = configs[0].optimizer
+    alone = load().get("optimizer", first.name).factory(**dict(first.options))
+    if isinstance(alone, Unstacked):
+        return [], Borrowed(alone, parameters)
+    families, begin = [], 0
+    for _, run in itertools.groupby((config.optimizer for config in configs), key=family_of):
+        own = list(run)
+        families.append(FamilyRows(slice(begin, begin + len(own)), own, parameters.block))
+        begin += len(own)
+    return families, None
 
 
 def evaluated_block(families: Sequence[FamilyRows], block: torch.Tensor, returned: NDArray[np.bool_]) -> torch.Tensor:
@@ -171,3 +181,55 @@ class Penalties:
         if kind in self._strengths:
             direction = self._w.sign() if kind == "l1" else self._w
             gradients[:, self._columns].addcmul_(direction, self._strengths[kind])
+
+
+class Borrowed:
+    """A torch optimizer over the leaves of a stack of one."""
+
+    def __init__(self, optimizer: Unstacked, parameters: Parameters) -> None:
+        self._optimizer, self._parameters = optimizer, parameters
+        self._rates: list[float] = []
+        self.rebuild()
+
+    @property
+    def sparse(self) -> bool:
+        """Whether it wants sparse gradients."""
+        return self._optimizer.sparse
+
+    def rebuild(self) -> None:
+        """Build the optimizer anew: its state is lost."""
+        self._torch = self._optimizer.make(list(self._parameters.leaves.values()))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the next steps depend on, as torch tells it."""
+        return self._torch.state_dict()
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Take over a snapshot."""
+        self._torch.load_state_dict(snapshot)
+
+    def begin(self, rates: torch.Tensor) -> None:
+        """Take over an epoch's rates, (T, 1)."""
+        self._rates = rates[:, 0].tolist()
+
+    def step(self, compute: Compute, t: int) -> torch.Tensor:
+        """Take step t of the epoch (from 0) and return the loss (1,) before it, penalties left out.
+
+        The optimizer is told the sum of both: a line search compares it with what the gradients promise.
+        """
+        for group in self._torch.param_groups:
+            group["lr"] = self._rates[t]
+        losses: list[torch.Tensor] = []
+
+        def closure() -> float:
+            loss, penalty, gradients = compute()
+            losses.append(loss)
+            for leaf, gradient in zip(self._parameters.leaves.values(), gradients, strict=True):
+                leaf.grad = gradient.to_sparse(2) if self.sparse and not gradient.is_sparse else gradient
+            return float((loss + penalty).sum())
+
+        with torch.enable_grad():
+            self._torch.step(closure)
+        for leaf in self._parameters.leaves.values():
+            leaf.grad = None
+        return losses[0]

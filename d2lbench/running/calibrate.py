@@ -45,7 +45,11 @@ def calibrate(groups: Groups, pool: Pool, known: Calibration, *, quiet: bool = F
     it is said when it is trained.
     """
     found: dict[str, Gauge] = {}
-    futures = {pool.call(_gauge, _some(group), pool.device): key for key, group in groups.items()}
+    futures = {}
+    for key, group in groups.items():
+        count = min(len(group), HANDED)  # cells spread evenly over the structure's rows
+        cells = tuple(group[part * len(group) // count] for part in range(count))
+        futures[pool.call(_gauge, cells, pool.device)] = key
     with Progress(len(futures), unit="structures measured", quiet=quiet) as progress:
         for future in as_completed(futures):
             if future.exception() is None:
@@ -61,12 +65,6 @@ def _gauge(cells: Sequence[Cell], device: str) -> Gauge:
     from d2lbench.engine.gauge import gauge
 
     return gauge(cells, device)
-
-
-def _some(group: Sequence[Cell]) -> tuple[Cell, ...]:
-    """Return cells of a structure, spread evenly over its rows."""
-    count = min(len(group), HANDED)
-    return tuple(group[part * len(group) // count] for part in range(count))
 
 
 def _with_crowd(known: Calibration, group: Sequence[Cell], pool: Pool) -> Calibration:

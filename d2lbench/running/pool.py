@@ -1,4 +1,8 @@
-"""The pool of worker processes, of loky: one dying or failing never takes the run along."""
+"""Worker processes and what they do: train the stacks handed to them. One that fails or dies never ends the run.
+
+A pool of loky's processes. What crosses between them and the driver: a stack one way, what became of it the other;
+beside it lies a folder with a file for each worker, which shows that it lives, and one for each stack that was begun.
+"""
 
 from __future__ import annotations
 
@@ -9,40 +13,67 @@ import signal
 import tempfile
 import threading
 import time
+import traceback
 import warnings
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from d2lbench.core.errors import DataError
 from d2lbench.core.interrupts import deaf
 from d2lbench.engine.process import MEMORY, THREADS, prepare
-from d2lbench.running.worker import STOP, Finished, Keeping, begun_file, reason_of, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from d2lbench.core.runs import Run
+    from d2lbench.engine.checkpoint import Checkpoint
     from d2lbench.engine.plan import Stack
 
 #: A worker that has shown no sign of life for this long, in seconds, is ended; a swapping machine stays below it.
-HUNG_SECONDS = 120.0
+HUNG_SECONDS: Final = 120.0
+#: The file in the workers' folder that says that the run is being interrupted.
+STOP: Final = "stop"
+#: How torch's allocators say that memory ran out where they raise no error of its own.
+_MEMORY_WORDS: Final = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where a stack's checkpoint lies and how often it is written at most, in seconds."""
+
+    path: Path
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What became of a stack: a run for each of its cells, or why there are none."""
+
+    stack: Stack
+    runs: tuple[Run, ...] = ()
+    end: Literal["trained", "memory", "data", "failed", "died", "stopped"] = "trained"
+    reason: str = ""
+    continued: bool = False  # from a checkpoint
+    notes: tuple[str, ...] = ()  # what went wrong with the checkpoint
 
 
 @functools.cache
 def _hush_a_pool_that_ends() -> None:
-    """Leave out what a pool's own thread complains of once it has been told to end and to kill its workers.
+    """Leave out the errors of a pool's own thread once it was told to end and to kill its workers.
 
     A stack that finishes at that very moment makes the thread answer a future twice, and Python would print that for
-    the user; nothing is lost by it. Every other thread's errors are told as before.
+    the user; nothing is lost by it. Every other thread's errors are printed as before.
     """
-    told = threading.excepthook
+    before = threading.excepthook
 
     def hook(args: threading.ExceptHookArgs) -> None:
         flags = getattr(args.thread, "executor_flags", None)
         if flags is None or not flags.kill_workers:
-            told(args)
+            before(args)
 
     threading.excepthook = hook
 
@@ -76,8 +107,7 @@ class Pool:
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Have a worker call a function of this package; nothing may be training, and a death of it is not mended."""
-        if self._folder is None:
-            self._start()
+        self._started()
         with deaf():
             future: Future[Any] = self._executor.submit(function, *arguments)
         return future
@@ -135,7 +165,7 @@ class Pool:
             self._hand_over(self._queued.popleft())
 
     def _hand_over(self, stack: Stack) -> None:
-        folder = self._start() if self._folder is None else Path(self._folder.name)
+        folder = self._started()
         keeping = self.keeping(stack) if self.keeping else None
         try:
             with deaf():
@@ -185,7 +215,10 @@ class Pool:
             self._folder = None
         self._seen.clear()
 
-    def _start(self) -> Path:
+    def _started(self) -> Path:
+        """Return the folder that the workers share, having started them where none run."""
+        if self._folder is not None:
+            return Path(self._folder.name)
         from loky import ProcessPoolExecutor
 
         # A worker whose memory has grown is replaced by a fresh one between two stacks; that is no news to a user.
@@ -198,3 +231,49 @@ class Pool:
             max_workers=self.jobs, initializer=prepare, initargs=about, env=THREADS | MEMORY
         )
         return folder
+
+
+def work(stack: Stack, device: str, folder: Path, keeping: Keeping | None) -> Finished:
+    """Train a stack that the driver hands over, and say what became of it; no error gets out."""
+    from d2lbench.engine.checkpoint import Checkpoint, identity
+
+    stop = folder / STOP
+    if stop.exists():
+        return Finished(stack, end="stopped")
+    begun_file(folder, stack).touch()
+    if keeping is None:
+        return _trained(stack, device)
+    kept = Checkpoint(keeping.path, identity(stack, device), keeping.seconds, stop)
+    return replace(_trained(stack, device, kept), continued=kept.continued, notes=tuple(kept.notes))
+
+
+def _trained(stack: Stack, device: str, kept: Checkpoint | None = None) -> Finished:
+    import torch
+
+    from d2lbench.engine.checkpoint import CutOffError
+    from d2lbench.engine.train import train
+
+    try:
+        return Finished(stack, tuple(train(stack, device=device, checkpoint=kept)))
+    except CutOffError:
+        return Finished(stack, end="stopped")
+    except DataError as error:
+        return Finished(stack, end="data", reason=str(error))
+    except (MemoryError, torch.OutOfMemoryError):
+        return Finished(stack, end="memory", reason="out of memory")
+    except Exception as error:  # noqa: BLE001  (any failure of one stack is a row with its reason)
+        if isinstance(error, RuntimeError) and any(words in str(error) for words in _MEMORY_WORDS):
+            return Finished(stack, end="memory", reason="out of memory")
+        return Finished(stack, end="failed", reason=reason_of(error))
+
+
+def begun_file(folder: Path, stack: Stack) -> Path:
+    """Return the file that says that a worker has begun a stack."""
+    return folder / f"begun-{stack.key}"
+
+
+def reason_of(error: BaseException) -> str:
+    """Say what an error was and where it was raised, in a line."""
+    place = traceback.extract_tb(error.__traceback__)
+    where = f" ({place[-1].name}, line {place[-1].lineno})" if place else ""
+    return f"{type(error).__name__}: {error}{where}"

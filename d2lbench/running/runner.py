@@ -14,22 +14,21 @@ from d2lbench.core.environment import environment, provenance
 from d2lbench.core.errors import CalibrationError, StoreError, UsageError, shown
 from d2lbench.core.interrupts import Stop
 from d2lbench.core.progress import Progress
-from d2lbench.core.spec import Measurement, canonical_json
+from d2lbench.core.runs import FINISHED, Run, Status
+from d2lbench.core.spec import Measurement
 from d2lbench.engine import calibration
 from d2lbench.engine.plan import structure
 from d2lbench.running.calibrate import calibrate, due
-from d2lbench.running.pool import Pool
+from d2lbench.running.pool import Finished, Keeping, Pool
 from d2lbench.running.work import Work, halves, plan_works
-from d2lbench.running.worker import Finished, Keeping
-from d2lbench.store import FINISHED, Run, Store, this_owner
+from d2lbench.store import Store, this_owner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from d2lbench.core.spec import Cell
     from d2lbench.engine.calibration import Calibration
-    from d2lbench.engine.outcome import Outcome
     from d2lbench.engine.plan import Stack
     from d2lbench.grid.model import Grid
 
@@ -100,14 +99,14 @@ class Runner:
             Ctrl-C or SIGTERM: finished stacks are stored, the others left for the next run.
         """
         finished = self.store.finished(self._environment)
-        self._known = self._calibrated([cell for cell in _trained(grids) if cell.id not in finished])
+        trained = (cell for grid in grids if not grid.is_timed for cell in grid.cells())  # kernels are timed elsewhere
+        self._known = self._calibrated([cell for cell in trained if cell.id not in finished])
         self._jobs = self.jobs or self._known.processes
         found = plan_works(grids, finished, self.device, self._known)
         self.summary.planned, self.summary.stored_before = found.planned, found.stored
         self._provenance = {**provenance(), "device": self.device, "jobs": self._jobs, "threads": 1}
         if found.without_data:
-            rows = [_row(cell, "skipped", reason) for cell, reason in found.without_data]
-            self._save(rows)
+            self._save([_without_result(cell, "skipped", reason) for cell, reason in found.without_data])
         if found.works:
             self._works = {work.stack.key: work for work in found.works}
             cells = sum(len(work.missing) for work in found.works)
@@ -182,42 +181,32 @@ class Runner:
             progress.tell(note)
         if finished.end == "stopped":
             return
-        if len(work.stack) > 1 and (finished.end == "memory" or (finished.end == "failed" and _is_measured(work))):
+        # Cells that share no program (experiments) fail each for itself: its neighbours are tried without it.
+        apart = finished.end == "failed" and isinstance(work.stack.cells[0].config, Measurement)
+        if len(work.stack) > 1 and (finished.end == "memory" or apart):
             self._works = {part.stack.key: part for part in halves(work)} | self._works
             self.store.release(self._owner, work.stack.key)
             self.store.discard_checkpoint(self._environment, work.stack.key)
             return
-        cells = {cell.id: cell for cell in work.stack.cells if cell.id in work.missing}
+        runs = finished.runs
         if finished.end == "trained":
             self.summary.continued += finished.continued
-            outcomes = (outcome for outcome in finished.outcomes if outcome.cell_id in cells)
-            rows = [_finished_row(cells[outcome.cell_id], outcome, work.stack.series) for outcome in outcomes]
         else:
-            status = "skipped" if finished.end == "data" else "failed"
-            rows = [_row(cell, status, finished.reason) for cell in cells.values()]
-        self._save(rows, work.stack)
+            status: Status = "skipped" if finished.end == "data" else "failed"
+            runs = tuple(_without_result(cell, status, finished.reason) for cell in work.stack.cells)
+        self._save([run for run in runs if run.cell in work.missing], work.stack)
         self.store.discard_checkpoint(self._environment, work.stack.key)
         progress.advance(len(work.missing), work.grid)
 
-    def _is_calibrated(self, stack: Stack) -> bool:
-        return self._known.gauge_of(structure(stack.cells[0].config)) is not None
-
     def _save(self, rows: Sequence[Run], stack: Stack | None = None) -> None:
         """Store rows with what they were made with: the width of their stack, too, as it decides the last bits."""
-        width = {"stack width": len(stack), "calibrated": self._is_calibrated(stack)} if stack else {}
-        self.store.save(self._environment, stack.key if stack else "", rows, {**self._provenance, **width})
+        made = self._provenance
+        if stack is not None:
+            known = self._known.gauge_of(structure(stack.cells[0].config)) is not None
+            made = {**made, "stack width": len(stack), "calibrated": known}
+        self.store.save(self._environment, stack.key if stack else "", rows, made)
         for row in rows:
             self.summary.add(row.status, row.reason)
-
-
-def _trained(grids: Sequence[Grid]) -> Iterator[Cell]:
-    """Iterate over the cells of all grids but those whose kernels are timed."""
-    return (cell for grid in grids if not grid.is_timed for cell in grid.cells())
-
-
-def _is_measured(work: Work) -> bool:
-    """Say whether the cells share no program, so that one's own error says nothing of its neighbours."""
-    return isinstance(work.stack.cells[0].config, Measurement)
 
 
 def checkpoint_seconds() -> float:
@@ -239,23 +228,5 @@ def checkpoint_seconds() -> float:
     return seconds
 
 
-def _row(cell: Cell, status: str, reason: str) -> Run:
-    return Run(cell.id, cell.seed, canonical_json(cell.config.identity), status, reason)
-
-
-def _finished_row(cell: Cell, outcome: Outcome, extras: frozenset[str]) -> Run:
-    return Run(
-        cell=cell.id,
-        seed=cell.seed,
-        identity=canonical_json(cell.config.identity),
-        status=outcome.status,
-        reason=outcome.reason,
-        diverged_step=outcome.diverged_step,
-        chance=outcome.chance,
-        constant_loss=outcome.constant_loss,
-        last_finite_loss=outcome.last_finite_loss,
-        extras=extras,
-        series=outcome.series,
-        correctness=outcome.correctness,
-        weights=outcome.weights,
-    )
+def _without_result(cell: Cell, status: Status, reason: str) -> Run:
+    return Run(cell.id, cell.seed, cell.identity, status, reason)

@@ -6,10 +6,10 @@ One transaction a stack, so a kill at any moment loses no finished stack and sho
 
 from __future__ import annotations
 
+from d2lbench.core.runs import FINISHED, Run
+from d2lbench.store.database import SCHEMA_VERSION
 from d2lbench.store.leases import LEASE_SECONDS, this_owner
 from d2lbench.store.machines import machine_key
-from d2lbench.store.runs import FINISHED, Run
-from d2lbench.store.schema import SCHEMA_VERSION
 from d2lbench.store.store import Store
 from d2lbench.store.timings import Timing
 

@@ -1,7 +1,13 @@
-"""Leases: they keep processes that share a store off each other's stacks, and end when their holder does."""
+"""Work in hand: who trains which stack, and where the checkpoints of trainings lie.
+
+A lease keeps processes that share a store off each other's stacks, and ends when its holder does. Checkpoints are files
+in a folder beside the store, too large and short-lived for it: a worker writes its stack's, the driver discards it with
+the stack's lease. They save time and hold no result: whatever becomes of them, the runs in the store are the same.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import time
@@ -17,14 +23,12 @@ if TYPE_CHECKING:
 
 #: A lease whose holder has not been heard of for this long, in seconds, is free again.
 LEASE_SECONDS: Final = 120.0
+#: A checkpoint that nobody has gone on from for this long, in seconds (30 days), is discarded.
+FORGOTTEN_SECONDS: Final = 30 * 86_400.0
 
 
 class Leases(Database):
     """The part of the store that says who works on which stack."""
-
-    def lease(self, stack: str, owner: str) -> bool:
-        """Take a stack, unless another owner holds it and has been heard of lately."""
-        return bool(self.lease_some([stack], owner, 1))
 
     def lease_some(self, stacks: Iterable[str], owner: str, most: int) -> tuple[str, ...]:
         """Take the first ``most`` of the stacks that nobody else holds, and return them."""
@@ -49,6 +53,44 @@ class Leases(Database):
         """Give back one lease of the owner, or all."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM leases WHERE owner = ? AND ? IN (stack, '')", (owner, stack or ""))
+
+
+class Checkpoints(Database):
+    """The part of the store that says where checkpoints lie, and clears them away."""
+
+    @property
+    def _folder(self) -> Path:
+        return self.path.resolve().with_name(self.path.name + ".checkpoints")
+
+    def checkpoint(self, environment: str, stack: str) -> Path:
+        """Return the file, which need not exist, for a stack's training in an environment."""
+        return self._folder / f"{environment.replace('/', '-')}-{stack}.safetensors"
+
+    def discard_checkpoint(self, environment: str, stack: str) -> None:
+        """Remove a stack's checkpoint, and what processes that died left half written of it."""
+        self._remove(list(self._folder.glob(f"*{self.checkpoint(environment, stack).name}*")))
+
+    def discard_forgotten(self) -> None:
+        """Remove the checkpoints that nobody has gone on from for a month: their grids have changed."""
+        before = time.time() - FORGOTTEN_SECONDS
+        self._remove([file for file in self._folder.glob("*.safetensors*") if _written_before(file, before)])
+
+    def _remove(self, files: list[Path]) -> None:
+        """Remove files, and the folder with the last of them; what cannot be removed only takes room."""
+        for file in files:
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
+        if files:
+            with contextlib.suppress(OSError):
+                self._folder.rmdir()
+
+
+def _written_before(file: Path, moment: float) -> bool:
+    """Say whether a file was written before a moment; one that has just gone was not."""
+    try:
+        return file.stat().st_mtime < moment
+    except OSError:
+        return False
 
 
 def this_owner() -> str:

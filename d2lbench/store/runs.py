@@ -1,4 +1,4 @@
-"""Runs: what became of each cell, with its series."""
+"""Runs: what became of each cell, with its series, and its final weights where a grid keeps them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import json
 import math
 import sqlite3
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from d2lbench.store.database import Database, now
-from d2lbench.store.schema import SEALED, checked, seal
-from d2lbench.store.weights import save_weights
+from d2lbench.core.runs import FINISHED, Run
+from d2lbench.store.database import SEALED, Database, checked, now, seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,38 +18,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Series = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
-
-#: The states of a cell that has its result; `failed` and `skipped` ones are tried again.
-FINISHED: Final = ("done", "diverged")
+    from d2lbench.core.runs import Series
 
 _COLUMNS: Final = SEALED["runs"]
 _SELECT: Final = f"SELECT sequence, {_COLUMNS}, seal FROM"
-
-
-@dataclass(frozen=True)
-class Run:
-    """What became of a cell: a row for the store. Series map a name to epochs and values, float64 of one length.
-
-    ``extras`` names the optional series that were asked for when it was trained; ``weights``, a safetensors file, is
-    written with a run but read by :meth:`Store.weights` only.
-    """
-
-    cell: str
-    seed: int
-    identity: str
-    status: str
-    reason: str = ""
-    diverged_step: int | None = None
-    chance: float | None = None
-    constant_loss: float | None = None
-    last_finite_loss: float | None = None
-    extras: frozenset[str] = frozenset()
-    series: Series = field(default_factory=dict)
-    correctness: dict[str, tuple[bytes, int]] = field(default_factory=dict)
-    weights: bytes = b""
-    sequence: int = 0
-    stored_at: str = ""
+_WEIGHTS: Final = """CREATE TABLE IF NOT EXISTS weights (
+    run INTEGER PRIMARY KEY REFERENCES runs (sequence) ON DELETE CASCADE, content BLOB NOT NULL, seal INTEGER NOT NULL
+)"""
 
 
 class Runs(Database):
@@ -115,6 +88,18 @@ class Runs(Database):
             rows = self._connection.execute(query, (environment,))
             return [json.loads(checked(row)[0]) for row in rows]
 
+    def weights(self, environment: str, cell: str) -> bytes | None:
+        """Return a cell's final weights as a safetensors file, or None where none were kept."""
+        with self._guarded("read"):
+            if not self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'weights'").fetchone():
+                return None
+            query = (
+                "SELECT run, content, weights.seal FROM weights JOIN runs ON run = sequence"
+                " WHERE cell = ? AND environment = ?"
+            )
+            row = self._connection.execute(query, (cell, environment)).fetchone()
+            return None if row is None else bytes(checked(row)[1])
+
     @contextlib.contextmanager
     def _snapshot(self) -> Iterator[None]:
         """Read several tables as they are at one moment."""
@@ -161,10 +146,11 @@ def _save_run(connection: sqlite3.Connection, environment: str, stack: str, run:
     if old:
         known, _ = _run(old)
         if known.status in FINISHED:
-            return run.status in FINISHED and _add_series(connection, known, run)
+            return run.status in FINISHED and _add_series(connection, old, run)
         connection.execute("DELETE FROM runs WHERE sequence = ?", (known.sequence,))
+    reason = run.reason.encode(errors="replace").decode()  # SQLite refuses half of a surrogate pair
     content = (
-        *(run.cell, environment, run.seed, run.identity, run.status, _storable(run.reason), run.diverged_step),
+        *(run.cell, environment, run.seed, run.identity, run.status, reason, run.diverged_step),
         *(_real(run.chance), _real(run.constant_loss), _real(run.last_finite_loss), _joined(run.extras), stack, origin),
         *(now(), len(run.series) + len(run.correctness)),
     )
@@ -174,30 +160,35 @@ def _save_run(connection: sqlite3.Connection, environment: str, stack: str, run:
     _save_series(connection, number, run.series)
     rows = ((number, split, packed, examples) for split, (packed, examples) in run.correctness.items())
     connection.executemany("INSERT INTO correctness VALUES (?, ?, ?, ?, ?)", ((*row, seal(*row)) for row in rows))
-    save_weights(connection, number, run.weights)
+    _save_weights(connection, number, run.weights)
     return True
 
 
-def _add_series(connection: sqlite3.Connection, known: Run, run: Run) -> bool:
+def _add_series(connection: sqlite3.Connection, old: tuple[Any, ...], run: Run) -> bool:
     """Put optional series that a finished run lacks beside it; all else of it stays as it is."""
-    lacking = run.extras - known.extras
-    if not lacking:
+    known, parts = _run(old)
+    added = {name: xy for name, xy in run.series.items() if name in run.extras - known.extras}
+    if run.extras <= known.extras:
         return False
-    added = {name: xy for name, xy in run.series.items() if name in lacking}
     _save_series(connection, known.sequence, added)
-    save_weights(connection, known.sequence, run.weights)
-    columns = _COLUMNS.split(", ")
-    old = connection.execute(f"SELECT {_COLUMNS} FROM runs WHERE sequence = ?", (known.sequence,)).fetchone()  # noqa: S608
-    row = dict(zip(columns, old, strict=True))
-    row |= {"extras": _joined(known.extras | run.extras), "parts": row["parts"] + len(added)}
+    _save_weights(connection, known.sequence, run.weights)
+    row = dict(zip(_COLUMNS.split(", "), old[1:-1], strict=True))
+    row |= {"extras": _joined(known.extras | run.extras), "parts": parts + len(added)}
     change = (row["extras"], row["parts"], seal(*row.values()), known.sequence)
     connection.execute("UPDATE runs SET extras = ?, parts = ?, seal = ? WHERE sequence = ?", change)
     return True
 
 
-def _save_series(connection: sqlite3.Connection, number: int, series: Series) -> None:
-    rows = ((number, name, _bytes(x), _bytes(y)) for name, (x, y) in series.items())
+def _save_series(connection: sqlite3.Connection, number: int, series: Mapping[str, Series]) -> None:
+    rows = ((number, name, *(each.astype("<f8").tobytes() for each in xy)) for name, xy in series.items())
     connection.executemany("INSERT INTO series VALUES (?, ?, ?, ?, ?)", ((*row, seal(*row)) for row in rows))
+
+
+def _save_weights(connection: sqlite3.Connection, number: int, content: bytes) -> None:
+    """Put a run's weights beside it, where there are any, in a table made when the first are kept."""
+    if content:
+        connection.execute(_WEIGHTS)
+        connection.execute("INSERT OR REPLACE INTO weights VALUES (?, ?, ?)", (number, content, seal(number, content)))
 
 
 def _run(row: tuple[Any, ...]) -> tuple[Run, int]:
@@ -220,14 +211,6 @@ def _joined(names: frozenset[str]) -> str:
 def _real(value: float | None) -> float | None:
     """Return a number as SQLite gives it back: NaN is its NULL."""
     return None if value is None or math.isnan(value) else float(value)
-
-
-def _storable(text: str) -> str:
-    return text.encode(errors="replace").decode()
-
-
-def _bytes(values: NDArray[np.float64]) -> bytes:
-    return values.astype("<f8").tobytes()
 
 
 def _vector(content: bytes) -> NDArray[np.float64]:

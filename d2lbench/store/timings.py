@@ -11,8 +11,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from d2lbench.store.database import Database, now
-from d2lbench.store.schema import checked, seal
+from d2lbench.store.database import Database, checked, now, seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -40,7 +40,7 @@ def engine_curves(cells):
 
     outcomes = [outcome for stack in plan(cells) for outcome in train(stack)]
     assert all(outcome.status == "done" for outcome in outcomes)
-    return {o.cell_id: {name: float(y[-1]) for name, (_, y) in o.series.items() if len(y)} for o in outcomes}
+    return {o.cell: {name: float(y[-1]) for name, (_, y) in o.series.items() if len(y)} for o in outcomes}
 
 
 @pytest.fixture(scope="session")

@@ -92,6 +92,20 @@ def penalty(network, numbers):
     return numbers.get("l1", 0.0) * sizes + (numbers.get("l2", 0.0) + numbers.get("decay", 0.0)) / 2 * squares
 
 
+class InjectedDropout(torch.nn.Module):
+    """Dropout whose uniforms (B, H) come from outside: a unit is kept where u ≥ p and then divided by 1 - p."""
+
+    def __init__(self, layer, p, uniforms):
+        super().__init__()
+        self.p, self._layer, self._uniforms = p, layer, uniforms
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        kept = self._uniforms(self._layer, len(x)) >= torch.tensor(self.p, dtype=torch.float32)
+        return x * kept / (1 - self.p)
+
+
 def untrained(cell):
     """Return the cell's model as a module with its initial numbers, and its dropout's uniforms drawn by their keys."""
     config, model = cell.config, model_of(cell.config)
@@ -102,7 +116,7 @@ def untrained(cell):
 
     rates = planning.regularization_of(config).get("dropout", ())
     rates = rates * len(dropouts(model)) if len(rates) == 1 else rates
-    network = module(model, rates, uniforms)
+    network = module(model, (lambda layer: InjectedDropout(layer, rates[layer.index], uniforms)) if rates else None)
     with torch.no_grad():
         for layer, part in pairs(model, network):
             for parameter in layer.parameters:

@@ -102,7 +102,7 @@ def bits(outcome):
     """Return everything of an outcome in a form in which NaN equals NaN and every bit counts."""
     series = {name: (x.tobytes(), y.tobytes()) for name, (x, y) in outcome.series.items()}
     numbers = np.array([outcome.constant_loss, outcome.chance, outcome.last_finite_loss]).tobytes()
-    told = (outcome.cell_id, outcome.status, outcome.reason, outcome.diverged_step)
+    told = (outcome.cell, outcome.status, outcome.reason, outcome.diverged_step)
     return told, series, outcome.correctness, outcome.weights, numbers
 
 

@@ -9,8 +9,8 @@ import torch
 
 from d2lbench.catalogue import load
 from d2lbench.catalogue.models import model_of
-from d2lbench.engine.derived import derived
 from d2lbench.engine.plan import plan
+from d2lbench.engine.stacked import derived
 from d2lbench.engine.train import Training
 
 REGRESSION = ("high-dim-linear", {})

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from d2lbench.catalogue.layers import Pool
-from d2lbench.engine.pooling import average_pool
+from d2lbench.engine.routines import average_pool
 
 
 def expected(layer, images):

@@ -166,7 +166,7 @@ def test_probes_of_a_row_that_is_not_finite_are_nan(make_cell):
     training = Training(Stack((make_cell(0), make_cell(1))), "cpu")
     training.parameters.block[0] = math.nan
     training.observe(0)
-    for outcome_of_row, finite in zip(training.journal.outcomes(), (False, True), strict=True):
+    for outcome_of_row, finite in zip(training.journal.runs(), (False, True), strict=True):
         for name in ("train_loss", "gradient_norm/1", "weight_norm", "sparsity/hoyer", "sparsity/share"):
             assert np.isfinite(outcome_of_row.series[name][1][0]) == finite
 

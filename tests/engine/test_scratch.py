@@ -7,7 +7,7 @@ import torch
 
 from d2lbench.catalogue import load
 from d2lbench.engine import module as scratch
-from d2lbench.engine.module import module
+from d2lbench.engine.module import ScratchDropout, module
 
 
 @pytest.fixture
@@ -67,6 +67,6 @@ def test_dropout_keeps_its_share_and_the_mean_like_the_frameworks(p):
 
 def test_a_module_can_be_built_of_layers_by_hand():
     model = load().get("model", "mlp").factory((1, 4, 4), 3, hidden=(5,), layers="scratch")
-    network = module(model, (0.5,), scratch=True)
+    network = module(model, lambda _: ScratchDropout(0.5))
     kinds = [type(part).__name__ for part in network]
     assert kinds == ["Flatten", "ScratchLinear", "Function", "ScratchDropout", "ScratchLinear"]

@@ -18,7 +18,7 @@ from d2lbench.grid import load
 from d2lbench.running.runner import Runner
 from d2lbench.running.work import plan_works
 from d2lbench.store import Store
-from d2lbench.store.checkpoints import FORGOTTEN_SECONDS
+from d2lbench.store.leases import FORGOTTEN_SECONDS
 
 #: One stack of eight cells whose training takes seconds, with all kinds of state.
 SLOW = """

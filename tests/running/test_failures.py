@@ -14,13 +14,12 @@ import pytest
 
 from d2lbench import catalogue
 from d2lbench.catalogue import plugins
+from d2lbench.core.runs import Run
 from d2lbench.core.spec import Cell, Component, Measurement
-from d2lbench.engine.outcome import Outcome
 from d2lbench.engine.plan import Stack
 from d2lbench.grid import load
-from d2lbench.running.pool import Pool
+from d2lbench.running.pool import Finished, Pool
 from d2lbench.running.runner import Runner
-from d2lbench.running.worker import Finished
 from d2lbench.store import Store
 
 #: Eight items a seed and eight cells a stack, so a stack a seed. Seed 0 is well; seed 1 runs out of memory three times,
@@ -153,7 +152,7 @@ def _worker_folder(pool):
 
 
 class ScriptedPool:
-    """Stands in for the workers: outcomes without processes, out of memory above a width."""
+    """Stands in for the workers: runs without processes, out of memory above a width."""
 
     widest = 2
     widths: ClassVar[list[int]] = []
@@ -177,7 +176,8 @@ class ScriptedPool:
                 yield Finished(stack, end="memory", reason="out of memory")
             else:
                 series = {"number": (np.zeros(1), np.ones(1))}
-                yield Finished(stack, tuple(Outcome(cell.id, "done", series=series) for cell in stack.cells))
+                runs = (Run(cell.id, cell.seed, cell.identity, "done", series=series) for cell in stack.cells)
+                yield Finished(stack, tuple(runs))
 
     def stop(self):
         self._queue.clear()

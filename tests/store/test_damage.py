@@ -24,7 +24,7 @@ def whole(tmp_path_factory, make_run):
     with Store(path) as store:
         for seed, cell in enumerate(CELLS):
             store.save("here", cell, [make_run(cell, seed=seed)], {"commit": cell[0]})
-        store.see_claim("grid", "quick", "claim", "digest", has_data=False)
+        store.see_claims([("grid", "quick", "claim", "digest", False)])
     return path, content(path)
 
 

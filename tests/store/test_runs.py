@@ -114,9 +114,9 @@ def test_provenance_is_kept_once_and_oldest_first(store, save, make_run, environ
 
 
 def test_saving_ends_the_lease_of_the_stack(store, save, make_run):
-    store.lease("stack", "one")
+    store.lease_some(["stack"], "one", 1)
     save(store, make_run("a"), stack="stack")
-    assert store.lease("stack", "two")
+    assert store.lease_some(["stack"], "two", 1)
 
 
 def test_a_reason_with_broken_letters_is_stored_all_the_same(store, save, make_run, environment_key):

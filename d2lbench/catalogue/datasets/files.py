@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from d2lbench.core.errors import DataError
+from d2lbench.core.files import cache_folder
 from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.registry import REGISTRY, Registry
 from d2lbench.core.spec import Cell, Config
@@ -19,10 +20,7 @@ if TYPE_CHECKING:
 def data_folder() -> Path:
     """Return where datasets lie: ``$D2LBENCH_DATA``, else a folder in the user's cache."""
     named = os.environ.get("D2LBENCH_DATA")
-    if named:
-        return Path(named)
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "d2lbench"
+    return Path(named) if named else cache_folder()
 
 
 def refuse_missing(dataset: str, path: Path, layout: str, statements: str) -> None:
