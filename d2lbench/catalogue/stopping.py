@@ -47,7 +47,8 @@ def refuse_nothing_to_watch(config: Config, key: str) -> None:
         Names the dataset without validation data, or the metric.
     """
     watched = getattr(config, key).get("metric")
-    if watched.startswith("validation_") and not _validates(config):
+    declared = REGISTRY.get(DatasetTraits, config.dataset.name).traits
+    if watched.startswith("validation_") and not declared.validates(dict(config.dataset.options)):
         problem = "watches validation data, of which there is none"
         given = config.dataset.label()
         raise GridError(problem, key=key, given=given, allowed="a dataset with validation > 0, or folds")
@@ -70,15 +71,6 @@ def _has_something_to_watch(config: Config) -> None:
         problem = "leaves early stopping one evaluation, with nothing to compare it with"
         allowed = f"at most {most}" if config.epochs > 1 else "more than one epoch"
         raise GridError(problem, key="eval_every", given=config.eval_every, allowed=allowed)
-
-
-def _validates(config: Config) -> bool:
-    """Whether the dataset keeps examples apart for validation; of folds, one always is."""
-    if config.dataset.get("folds"):
-        return True
-    share = config.dataset.get("validation")
-    sizes = REGISTRY.get(DatasetTraits, config.dataset.name).traits.sizes
-    return bool(sizes.get("validation", 1) if share is None else share)
 
 
 @register(StoppingTraits, "patience", check=_has_something_to_watch)

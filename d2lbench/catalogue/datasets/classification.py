@@ -31,15 +31,11 @@ TOPICS: Final = 8
 TILT: Final = 0.7
 
 
-def _fits_xor(config: Config) -> None:
-    refuse_misfits(config, config.dataset.get("train_size"))
-
-
 @register(
     DatasetTraits,
     "xor",
     checksum=identity("xor"),
-    check=_fits_xor,
+    check=lambda config: refuse_misfits(config, config.dataset.get("train_size")),
     shape=(2,),
     classes=2,
     sizes={"train": 200, "validation": 200, "test": 1000},

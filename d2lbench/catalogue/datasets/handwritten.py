@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from d2lbench.catalogue.datasets.splits import Rows
-    from d2lbench.core.spec import Config
 
 DIGITS_SHA256: Final = "65e5b4619795efb40c1082f4c350c049e4ad552200d369b6ae99e21eef5e72c5"
 
@@ -73,15 +72,11 @@ def _parts(seed: int) -> tuple[Rows, Rows, Rows]:
     return train, validation, test
 
 
-def _fits(config: Config) -> None:
-    refuse_misfits(config, 900)
-
-
 @register(
     DatasetTraits,
     "digits",
     checksum=DIGITS_SHA256,
-    check=_fits,
+    check=lambda config: refuse_misfits(config, 900),
     shape=(1, 8, 8),
     classes=10,
     sizes={"train": 900, "validation": 400, "test": 497},

@@ -86,15 +86,11 @@ def high_dim_linear(
     return regression_splits("high-dim-linear", seed, sizes, draw, truth=truth, noise=0.01, folds=folds, fold=fold)
 
 
-def _fits_own_size(config: Config) -> None:
-    refuse_misfits(config, config.dataset.get("train_size"))
-
-
 @register(
     DatasetTraits,
     "polynomial",
     checksum=identity("polynomial"),
-    check=_fits_own_size,
+    check=lambda config: refuse_misfits(config, config.dataset.get("train_size")),
     shape=lambda options: (options["degree"],),
     sizes={"train": 100, "validation": 0, "test": 100},
     classes=0,
