@@ -1,4 +1,4 @@
-"""What ends a run before its last epoch: nothing, or a validation metric that has ceased to improve."""
+"""What ends a run before its last epoch: nothing, or a validation metric that no longer improves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from d2lbench.core.spec import Config
 
 Watched = Literal["validation_loss", "validation_accuracy"]
-#: One evaluation has nothing to be compared with.
+#: Early stopping compares evaluations, so it needs two.
 FEWEST_EVALUATIONS = 2
 
 
@@ -39,7 +39,7 @@ def none() -> None:
 
 
 def refuse_nothing_to_watch(config: Config, key: str) -> None:
-    """Refuse a ``metric`` of the component under ``key`` that no run has: of no validation data, or no accuracy.
+    """Refuse a ``metric`` of the component under ``key`` that no run has: no validation data, or no classes.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def refuse_nothing_to_watch(config: Config, key: str) -> None:
 
 
 def _has_something_to_watch(config: Config) -> None:
-    """Refuse to watch what is not there, or one evaluation alone.
+    """Refuse a metric that no run has, or a single evaluation.
 
     Raises
     ------

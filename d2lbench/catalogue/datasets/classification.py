@@ -80,7 +80,7 @@ def _fits_topics(config: Config) -> None:
 
 
 def _frequencies(vocabulary: int, seed: int) -> Reals:
-    """Return how often each topic uses each word, (topics, vocabulary), in sums from the first word on; ends at 1."""
+    """Return the cumulative distribution of each topic over the words, (topics, vocabulary)."""
     import numpy as np
 
     tilts = normals(vocabulary, TOPICS, seed, "topics", "words").T

@@ -219,7 +219,7 @@ def _fits_sparse(config: Config) -> None:
 
 
 def _chosen(features: int, relevant: int, seed: int) -> NDArray[np.int64]:
-    """Return which features matter: no two of a group before every group has one; more of them keep the others."""
+    """Return which features are relevant, no two of a group before every group has one; more contain the fewer."""
     import numpy as np
 
     order = np.random.default_rng(key_integer(seed, "sparse-linear", "relevant")).permutation(features)
@@ -232,7 +232,7 @@ def _chosen(features: int, relevant: int, seed: int) -> NDArray[np.int64]:
 
 
 def _correlated(x: Reals, correlation: float, *key: int | str) -> Reals:
-    """Mix into standard normal features (n, d) what each group has in common; the variances stay 1."""
+    """Mix a common factor of each group into standard normal features (n, d); the variances stay 1."""
     import numpy as np
 
     groups = np.arange(x.shape[1]) // GROUP

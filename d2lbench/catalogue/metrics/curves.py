@@ -211,8 +211,8 @@ def loss_over_constant(record: Record, /) -> float:
     The constant is the best one for the training examples; a diverged run reads 1 or more.
     """
     constant = record.constant_loss
-    found = record.loss_when_diverged() if record.diverged else float(value_at(record.curve("test_loss"), "last", None))
-    return found / constant if constant > 0 else math.nan
+    loss = record.loss_when_diverged() if record.diverged else float(value_at(record.curve("test_loss"), "last", None))
+    return loss / constant if constant > 0 else math.nan
 
 
 @register(
