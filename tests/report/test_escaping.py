@@ -185,14 +185,14 @@ def test_markdown_keeps_one_cell_per_column(folder):
     assert {len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in table} == {7}
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_markdown_escaping_leaves_no_markup(payload):
+def test_markdown_escaping_leaves_no_markup():
     markdown_it = pytest.importorskip("markdown_it")
     render = markdown_it.MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render
-    seen = Seen(render(markdown(payload)))
-    assert seen.tags <= {"p"}
-    assert "".join(seen.said).strip() == plain(payload)
-    assert "://" not in markdown(payload)
+    for payload in PAYLOADS:
+        seen = Seen(render(markdown(payload)))
+        assert seen.tags <= {"p"}, payload
+        assert "".join(seen.said).strip() == plain(payload)
+        assert "://" not in markdown(payload)
 
 
 def test_no_cell_of_a_table_is_a_formula(folder):
@@ -204,11 +204,11 @@ def test_no_cell_of_a_table_is_a_formula(folder):
                 float(cell)
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_text_in_a_table_never_starts_a_formula(payload):
-    cell = csv_cell(payload)
-    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
-    assert cell.removeprefix("'") == plain(payload).removeprefix("'")
+def test_text_in_a_table_never_starts_a_formula():
+    for payload in PAYLOADS:
+        cell = csv_cell(payload)
+        assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+        assert cell.removeprefix("'") == plain(payload).removeprefix("'")
 
 
 def test_numbers_in_a_table_keep_every_digit():
@@ -268,11 +268,11 @@ def test_no_text_of_a_user_forms_a_path(folder):
     assert sorted(path.name for path in folder.parent.iterdir()) == ["report"]
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
-def test_names_are_slugs_with_a_hash(payload):
-    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,39})", slug(payload))
-    assert re.fullmatch(r"[a-z0-9-]+-[0-9a-f]{10}", stem("figure", payload))
-    assert Path(stem(payload)).name == stem(payload)
+def test_names_are_slugs_with_a_hash():
+    for payload in PAYLOADS:
+        assert re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,39})", slug(payload)), payload
+        assert re.fullmatch(r"[a-z0-9-]+-[0-9a-f]{10}", stem("figure", payload)), payload
+        assert Path(stem(payload)).name == stem(payload)
 
 
 def test_equal_slugs_get_different_names():
