@@ -17,6 +17,9 @@ from d2lbench.store import Run, Store
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# The tests run in as many processes as there are cores for them: none of them needs a second thread by default.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 #: Two structures, so two stacks or more: 24 cells and 16 of checks.
 TINY = """
 format = 1
@@ -221,8 +224,17 @@ def save():
     return saves
 
 
+#: Fixtures that take seconds to make and are only read: what asks for one runs in one process, after each other.
+MADE_ONCE = ("trained", "told", "folder", "written", "uninterrupted")
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items):
-    """Skip what needs a CUDA device where there is none, and say so."""
+    """Keep together what shares an expensive fixture; skip what needs a CUDA device where there is none, and say so."""
+    for item in items:
+        made = [name for name in MADE_ONCE if name in item.fixturenames]
+        if made:
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}-{made[0]}"))
     marked = [item for item in items if item.get_closest_marker("cuda")]
     if marked:
         import torch
