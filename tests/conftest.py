@@ -226,6 +226,8 @@ def save():
 
 #: Fixtures that take seconds to make and are only read: what asks for one runs in one process, after each other.
 MADE_ONCE = ("trained", "told", "folder", "written", "uninterrupted")
+#: Those of them that `tox -e quick` does not make.
+MADE_SLOWLY = ("told", "folder")
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
@@ -235,6 +237,8 @@ def pytest_collection_modifyitems(items):
         made = [name for name in MADE_ONCE if name in item.fixturenames]
         if made:
             item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}-{made[0]}"))
+        if {*made} & {*MADE_SLOWLY}:
+            item.add_marker(pytest.mark.slow)
     marked = [item for item in items if item.get_closest_marker("cuda")]
     if marked:
         import torch

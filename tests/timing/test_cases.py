@@ -131,7 +131,16 @@ def compared_in(case):
 
 @pytest.mark.parametrize(
     ("entry", "options", "dtype"),
-    [pytest.param(*case.values, dtype, id=f"{case.id}-{dtype}") for case in CASES for dtype in compared_in(case)],
+    [
+        pytest.param(
+            *case.values,
+            dtype,
+            id=f"{case.id}-{dtype}",
+            marks=pytest.mark.slow if case.values[0].traits.group == "networks" else (),
+        )
+        for case in CASES
+        for dtype in compared_in(case)
+    ],
 )
 def test_a_case_agrees_with_its_float64_reference_forward_and_back(build, entry, options, dtype):
     if options.get("implementation") == "fused" and "sgd" in entry.name and not fused_sgd_steps(dtype):
@@ -309,6 +318,7 @@ def test_the_way_back_is_proved_where_rounding_leaves_gradients_to_compare(build
     assert case.reference(*exactly(case.inputs)).requires_grad == proved
 
 
+@pytest.mark.slow
 def test_a_networks_gradients_differ_from_the_reference_by_rounding_at_a_size_where_branches_flip(build):
     """Without following them, two ReLUs on the other side of zero move GoogLeNet's gradients by half a percent."""
     case = build(REGISTRY.get("kernel", "googlenet"), {"batch": 16, "side": 28})
