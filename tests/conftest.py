@@ -224,21 +224,12 @@ def save():
     return saves
 
 
-#: Fixtures that take seconds to make and are only read: what asks for one runs in one process, after each other.
-MADE_ONCE = ("trained", "told", "folder", "written", "uninterrupted")
-#: Those of them that `tox -e quick` does not make.
-MADE_SLOWLY = ("told", "folder")
-
-
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items):
-    """Keep together what shares an expensive fixture; skip what needs a CUDA device where there is none, and say so."""
+    """Keep the readers of the trained house in one process; skip what needs a CUDA device where there is none."""
     for item in items:
-        made = [name for name in MADE_ONCE if name in item.fixturenames]
-        if made:
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}-{made[0]}"))
-        if {*made} & {*MADE_SLOWLY}:
-            item.add_marker(pytest.mark.slow)
+        if "trained" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("trained"))
     marked = [item for item in items if item.get_closest_marker("cuda")]
     if marked:
         import torch

@@ -15,6 +15,8 @@ from d2lbench.core.errors import StoreError
 from d2lbench.report import render_claims_text, write_report
 from d2lbench.report.write import contents
 
+pytestmark = pytest.mark.xdist_group("files")  # one report for all
+
 VOID = {"meta", "link", "img", "br", "hr", "input", "base", "source", "path", "use", "rect", "line", "circle"}
 
 
