@@ -1,4 +1,4 @@
-"""The end of every call: `python -m d2lbench` and the command, with signals, streams and exit codes."""
+"""Signals, streams and exit codes: the start and the end of `d2lbench` and `python -m d2lbench`."""
 
 from __future__ import annotations
 

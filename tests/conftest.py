@@ -17,6 +17,9 @@ from d2lbench.store import Run, Store
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# The tests run in as many processes as there are cores for them: none of them needs a second thread by default.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 #: Two structures, so two stacks or more: 24 cells and 16 of checks.
 TINY = """
 format = 1
@@ -221,8 +224,12 @@ def save():
     return saves
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items):
-    """Skip what needs a CUDA device where there is none, and say so."""
+    """Keep the readers of the trained house in one process; skip what needs a CUDA device where there is none."""
+    for item in items:
+        if "trained" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("trained"))
     marked = [item for item in items if item.get_closest_marker("cuda")]
     if marked:
         import torch

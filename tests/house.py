@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import graphlib
 import itertools
+import re
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,34 +83,68 @@ def text(house):
 
 
 def draw(house, path):
-    """Draw the rooms floor by floor, with an arrow down to every room that one imports."""
+    """Draw the rooms floor by floor, each with what its docstring says first, and the arrows that no others imply."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     mpl.rcParams |= {"svg.hashsalt": PACKAGE, "svg.fonttype": "none"}
-    floors = house.floors
-    figure = Figure(figsize=(10, 1.05 * max(floors.values())), layout="constrained")
+    arrows, places = implied_by_no_others(house.rooms), placed(house)
+    height = max(floor for _, floor in places.values())
+    figure = Figure(figsize=(11, 1.15 * height), layout="constrained")
     axes = figure.subplots()
-    places = {}
-    for floor, members in itertools.groupby(sorted(floors, key=lambda room: (floors[room], room)), key=floors.get):
-        rooms = list(members)
-        places |= {room: ((place + 1) / (len(rooms) + 1), floor) for place, room in enumerate(rooms)}
-    sizes = {room: sum(room_of(module) == room for module in house.modules) for room in floors}
-    for room, below in house.rooms.items():
-        for other in below:
-            (x, y), (u, v) = places[room], places[other]
-            bend = 0.12 * (y - v - 1) * (1 if x <= u else -1)
-            arrow = {"arrowstyle": "-|>", "color": "0.72", "lw": 0.9, "connectionstyle": f"arc3,rad={bend:.2f}"}
-            axes.annotate("", (u, v + 0.26), (x, y - 0.26), arrowprops=arrow)
+    for room, other in arrows:
+        (x, y), (u, v) = places[room], places[other]
+        style = {"arrowstyle": "-|>", "color": "0.6"}
+        axes.annotate("", (u, v + 0.3), (x, y - 0.3), arrowprops=style)
     for room, (x, y) in places.items():
-        box = {"boxstyle": "round,pad=0.45", "facecolor": "#eef3fa", "edgecolor": "#33507a"}
-        modules = "1 module" if sizes[room] == 1 else f"{sizes[room]} modules"
-        axes.text(x, y, f"{room}\n{modules}", ha="center", va="center", bbox=box, fontsize=10, zorder=3)
-    axes.set(xlim=(0, 1), ylim=(0.5, max(floors.values()) + 0.5), xticks=[], ylabel="floor")
-    axes.set_yticks(range(1, max(floors.values()) + 1))
+        box = {"boxstyle": "round,pad=0.5", "facecolor": "#eef3fa", "edgecolor": "#33507a"}
+        lines = textwrap.wrap(first_sentence(room), 34)
+        axes.text(x, y, "\n".join([room, *lines]), ha="center", va="center", bbox=box, fontsize=8.5, zorder=3)
+    axes.set(xlim=(0, 1), ylim=(0.4, height + 0.6), xticks=[], yticks=range(1, height + 1), ylabel="floor")
+    axes.set_title("A room imports what its arrows lead to, and what those import.", fontsize=9, loc="left")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def implied_by_no_others(rooms):
+    """Return the arrows from room to room without those that a way over another room implies."""
+    below = {room: set(rooms[room]).union(*(rooms[other] for other in rooms[room])) for room in rooms}
+    for _ in rooms:
+        below = {room: below[room].union(*(below[other] for other in below[room])) for room in rooms}
+    return [
+        (room, other) for room in rooms for other in rooms[room]
+        if not any(other in below[way] for way in rooms[room] - {other})
+    ]  # fmt: skip
+
+
+def placed(house):
+    """Return where each room stands, across (0 to 1) and its floor: in the order that makes the arrows shortest.
+
+    A room alone on its floor stands above what it imports. Odd floors are narrower, so that an arrow that passes one
+    does not meet its rooms.
+    """
+    floors, arrows, best = house.floors, implied_by_no_others(house.rooms), {}
+    members = [sorted(room for room in floors if floors[room] == each) for each in sorted(set(floors.values()))]
+    for order in itertools.product(*map(itertools.permutations, members)):
+        across = {}
+        for floor, rooms in enumerate(order, 1):
+            width = 0.6 if floor % 2 else 1.0
+            across |= {room: 0.5 + width * ((place + 0.5) / len(rooms) - 0.5) for place, room in enumerate(rooms)}
+            below = [across[other] for room, other in arrows if [room] == list(rooms)]
+            across |= dict.fromkeys(rooms, sum(below) / len(below)) if below else {}
+        length = sum(abs(across[room] - across[other]) for room, other in arrows)
+        if not best or length < best["length"] - 1e-9:
+            best = {"length": length, "across": across}
+    return {room: (best["across"][room], floors[room]) for room in floors}
+
+
+def first_sentence(room):
+    """Return what a room says of itself, up to the first colon, semicolon or stop."""
+    module = Path(__file__).parents[1] / PACKAGE / room
+    source = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+    text = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
+    return re.split(r"[:;.](?:\s|$)", text.replace("`", ""))[0]
 
 
 def main():

@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 import d2lbench
 
 PACKAGE = Path(d2lbench.__file__).parent
-FILES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: The rooms by floor, from the ground up: a room imports only from floors below its own.
 FLOORS = (
@@ -84,8 +85,13 @@ def test_nothing_is_pickled_by_our_own_hand(house):
     assert not {"pickle", "cloudpickle", "marshal", "shelve", "dill"} & imported
 
 
+@cache
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def nodes(*kinds):
-    return ((path, node) for path, tree in FILES.items() for node in ast.walk(tree) if isinstance(node, kinds))
+    return ((path, node) for path in FILES for node in ast.walk(parsed(path)) if isinstance(node, kinds))
 
 
 DOORS = {

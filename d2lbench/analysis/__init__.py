@@ -1,1 +1,1 @@
-"""The reading wing: from the store's runs to tables, estimates and verdicts. Works without torch."""
+"""From the runs in the store to tables, estimates and verdicts: the reading wing, which works without torch."""

@@ -1,1 +1,1 @@
-"""The door: what a person asks of the suite, as functions and objects; a command makes one call of it."""
+"""What a person asks of the suite, as functions: a command makes one call of it."""

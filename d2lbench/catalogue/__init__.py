@@ -1,4 +1,4 @@
-"""Everything a grid can name. Importing :func:`load` fills the registry; torch is imported inside the functions."""
+"""Everything that a grid can name. :func:`load` fills the registry; torch is imported inside the functions."""
 
 from __future__ import annotations
 

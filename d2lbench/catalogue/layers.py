@@ -187,8 +187,8 @@ def learned(model: Model) -> tuple[Learned, ...]:
 
 def parameters(model: Model) -> tuple[Parameter, ...]:
     """Return everything that a model learns: all that is penalized first, each part from input to output."""
-    found = [parameter for layer in learned(model) for parameter in layer.parameters]
-    return tuple(sorted(found, key=lambda parameter: not parameter.is_weight))
+    inward = (parameter for layer in learned(model) for parameter in layer.parameters)
+    return tuple(sorted(inward, key=lambda parameter: not parameter.is_weight))
 
 
 def linears(model: Model) -> tuple[Linear, ...]:

@@ -70,9 +70,9 @@ def _needs_classes(config: Config) -> None:
 
 
 def argmax(outputs: torch.Tensor) -> torch.Tensor:
-    """Return the place of the first of the largest outputs, (…, K) → (…).
+    """Return the index of the first of the largest outputs, (…, K) → (…).
 
-    As torch.argmax does, which takes six times as long over rows turned.
+    As torch.argmax does, which takes six times as long on transposed rows.
     """
     return outputs.max(-1).indices
 
@@ -80,8 +80,8 @@ def argmax(outputs: torch.Tensor) -> torch.Tensor:
 def largest_at(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return whether the first of the largest outputs (M, K, B) is the label's (M, B).
 
-    A largest value is found in a tenth of the time of its place, which matters only where it stands in several places
-    or is not a number. Differences from it show where it stands, in half the time that comparisons take.
+    The largest value takes a tenth of the time of its index, and the index matters only where the largest value occurs
+    more than once or is not a number. Differences from it locate it in half the time that comparisons take.
     """
     import torch
 
@@ -92,14 +92,14 @@ def largest_at(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return below.gather(1, labels.unsqueeze(1)).squeeze(1).logical_not()
 
 
-def frequencies(labels: torch.Tensor, classes: int) -> torch.Tensor:
+def _frequencies(labels: torch.Tensor, classes: int) -> torch.Tensor:
     """Return the share of every class, (S, n) → (S, classes)."""
     import torch
 
     return torch.nn.functional.one_hot(labels, classes).double().mean(1)
 
 
-def targets_of(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def _targets_of(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return numbers as (…, B, 1) and classes as one-hot vectors (…, B, K), in the outputs' dtype."""
     import torch
 
@@ -116,7 +116,7 @@ def _one_for_two(classes: int) -> int:
 
 
 def _log_frequencies(labels: torch.Tensor, classes: int) -> torch.Tensor:
-    return frequencies(labels, classes).log()
+    return _frequencies(labels, classes).log()
 
 
 @register(LossTraits, "cross-entropy", task="classification", check=_needs_classes)
@@ -129,7 +129,7 @@ def cross_entropy(*, label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0) -> L
     import torch
 
     def smoothed(outputs: torch.Tensor, labels: torch.Tensor, label_smoothing: float) -> torch.Tensor:
-        # Of a stack, the classes go second: over a last dimension of ten, the softmax costs ten times as much.
+        # The classes go second: a softmax over a last dimension of ten costs ten times as much.
         return torch.nn.functional.cross_entropy(
             outputs.movedim(-1, 1), labels, reduction="none", label_smoothing=label_smoothing
         )
@@ -185,15 +185,15 @@ def bce() -> Loss:
 
     def per_example(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         single = outputs.shape[-1] == 1
-        targets = labels.unsqueeze(-1).to(outputs.dtype) if single else targets_of(outputs, labels)
+        targets = labels.unsqueeze(-1).to(outputs.dtype) if single else _targets_of(outputs, labels)
         return torch.nn.functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none").mean(-1)
 
     def predict(outputs: torch.Tensor) -> torch.Tensor:
         return (outputs.squeeze(-1) > 0).long() if outputs.shape[-1] == 1 else argmax(outputs)
 
     def constant(labels: torch.Tensor, classes: int) -> torch.Tensor:
-        shares = frequencies(labels, classes)
-        # A class that is missing, or alone, has an infinite logit, of which the loss would be NaN: the largest double.
+        shares = _frequencies(labels, classes)
+        # A class that is missing, or alone, has an infinite logit and a loss of NaN: the largest double stands for it.
         return (shares[:, 1:] if _one_for_two(classes) == 1 else shares).logit().nan_to_num()
 
     return Loss(per_example, predict, constant)
@@ -203,11 +203,11 @@ def bce() -> Loss:
 
 
 def _mean(labels: torch.Tensor, classes: int) -> torch.Tensor:
-    return frequencies(labels, classes) if classes else labels.double().mean(1, keepdim=True)
+    return _frequencies(labels, classes) if classes else labels.double().mean(1, keepdim=True)
 
 
 def _median(labels: torch.Tensor, classes: int) -> torch.Tensor:
-    return frequencies(labels, classes).round() if classes else labels.double().median(1, keepdim=True).values
+    return _frequencies(labels, classes).round() if classes else labels.double().median(1, keepdim=True).values
 
 
 def _element_wise(
@@ -219,8 +219,8 @@ def _element_wise(
     """Return the mean over the outputs of a loss of each output against its target."""
 
     def per_example(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        losses = function(outputs, targets_of(outputs, labels), reduction="none", **options)
-        return losses.squeeze(-1) if losses.shape[-1] == 1 else losses.mean(-1)  # small models feel a mean of one
+        losses = function(outputs, _targets_of(outputs, labels), reduction="none", **options)
+        return losses.squeeze(-1) if losses.shape[-1] == 1 else losses.mean(-1)  # a mean of one takes time
 
     return Loss(per_example, argmax, constant, derivative=derivative)
 
@@ -235,7 +235,7 @@ def mse() -> Loss:
 
 def _derived_square(outputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (o - y)² and 2 (o - y) / B of a single output, or the mean over several and its gradient."""
-    error = outputs - targets_of(outputs, labels)
+    error = outputs - _targets_of(outputs, labels)
     count = outputs.shape[-1]
     if count == 1:
         return error.square().squeeze(-1), error * (2 / labels.shape[1])

@@ -59,6 +59,6 @@ def _load_file(path: Path) -> None:
 
 
 def _line(error: BaseException, path: Path) -> str:
-    """Return where in the plugin it failed; a syntax error says that itself."""
+    """Return the line of the plugin that failed; the message of a syntax error has it already."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return f" (line {lines[-1]})" if lines else ""

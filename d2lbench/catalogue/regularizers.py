@@ -50,7 +50,7 @@ def weight_decay(*, strength: Strength = 1e-4, bias: bool = False) -> dict[str, 
 
 
 def _rate_for_each_layer(config: Config) -> dict[str, Any]:
-    """Spell one rate out for every hidden layer; refuse another number of rates than of layers."""
+    """Repeat a single rate for every hidden layer; refuse any other number of rates than of layers."""
     places = dropouts(model_of(config))
     rates = config.regularizer.get("p")
     if not places:

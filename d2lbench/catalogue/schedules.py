@@ -1,4 +1,4 @@
-"""Learning-rate schedules: each drives the framework's own scheduler; the engine reads a table off it.
+"""Learning-rate schedules: each makes torch's own scheduler, from which the engine reads a table of rates.
 
 A factory gets a real torch optimizer (of one parameter, at rate 1 per unit) and the number of units (epochs, or
 steps where ``unit = "step"``), and returns the scheduler. Every schedule takes a linear warm-up in front, in the
@@ -37,13 +37,13 @@ Multiple = Annotated[float, Gt(0)]
 Unit = Literal["epoch", "step"]
 
 
-def warmup_leaves_room(config: Config) -> None:
-    """Refuse a warm-up that leaves the schedule nothing; one in steps cannot be judged before the data are known.
+def _warmup_leaves_room(config: Config) -> None:
+    """Refuse a warm-up as long as training; one in steps can only be checked when the data are known.
 
     Raises
     ------
     GridError
-        The warm-up, in epochs, is as long as the budget or longer.
+        The warm-up, in epochs, leaves the schedule no epoch.
     """
     schedule = config.schedule
     if schedule.get("unit", "epoch") == "epoch" and schedule.get("warmup", 0) >= config.epochs:
@@ -58,9 +58,9 @@ def _warm_up(*, warmup: Units = 0, warmup_start: Share = 0.0, unit: Unit = "epoc
 
 
 def _schedule(
-    name: str, *, check: Callable[[Config], None] = warmup_leaves_room, watches: bool = False
+    name: str, *, check: Callable[[Config], None] = _warmup_leaves_room, watches: bool = False
 ) -> Callable[[Build], Build]:
-    """Register a schedule with the options of the warm-up behind its own; one that watches goes by epochs alone."""
+    """Register a schedule with the options of the warm-up behind its own; one that watches a metric has no ``unit``."""
 
     def decorate(build: Build) -> Build:
         own, warm = (inspect.signature(each).parameters for each in (build, _warm_up))
@@ -90,7 +90,7 @@ def cosine(
     from torch.optim.lr_scheduler import CosineAnnealingLR
 
     class Held(CosineAnnealingLR):
-        """Torch's own goes up again behind its end; this one stays there."""
+        """Stays at its end, behind which torch's own rises again."""
 
         def get_lr(self) -> list[Any]:
             return super().get_lr() if self.last_epoch <= self.T_max else self.get_last_lr()
@@ -116,7 +116,7 @@ def cosine_restarts(
 
 
 def _rise_takes_time(config: Config) -> None:
-    warmup_leaves_room(config)
+    _warmup_leaves_room(config)
     schedule = config.schedule
     epochs = config.epochs - int(schedule.get("warmup", 0))
     share = float(schedule.get("pct_start"))
@@ -231,7 +231,7 @@ def exponential(optimizer: Optimizer, units: int, /, *, gamma: Factor = 0.9) -> 
 
 
 def _plateau_by_epoch(config: Config) -> None:
-    warmup_leaves_room(config)
+    _warmup_leaves_room(config)
     refuse_nothing_to_watch(config, "schedule")
     watched = str(config.schedule.get("metric"))
     if config.eval_every != 1 and not watched.startswith("batch_"):

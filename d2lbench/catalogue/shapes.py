@@ -24,7 +24,7 @@ Shape: TypeAlias = tuple[int, ...]
 
 
 def side(size: int, layer: Conv | Pool) -> int:
-    """Return how long an image's side is behind a window that slides over it; 0 or less where none fits."""
+    """Return the side of an image behind a sliding window; 0 or less where the window does not fit."""
     return (size + 2 * layer.padding - layer.kernel) // layer.stride + 1
 
 
@@ -56,7 +56,7 @@ def _window(layer: Conv | Pool, shape: Shape) -> Shape:
 
 
 def _vector(layer: Layer, shape: Shape) -> Shape:
-    """Return the shape behind a layer that makes a vector of an example, or leaves its shape alone."""
+    """Return the shape behind a layer that makes a vector of an example or keeps its shape."""
     if isinstance(layer, Flatten):
         return (math.prod(shape),)
     if isinstance(layer, Linear):
@@ -105,5 +105,5 @@ def multiplications(model: Model, shape: Shape) -> int:
 
 
 def widest(model: Model, shape: Shape) -> int:
-    """Return the largest number of values of one example that any layer computes: to flatten is to compute none."""
+    """Return the largest number of values of one example that any layer computes; to flatten computes none."""
     return max(math.prod(behind) for layer, _, behind in steps(model, shape) if not isinstance(layer, Flatten))

@@ -1,4 +1,4 @@
-"""What ends a run before its last epoch: nothing, or a validation metric that has ceased to improve."""
+"""What ends a run before its last epoch: nothing, or a validation metric that no longer improves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from d2lbench.core.spec import Config
 
 Watched = Literal["validation_loss", "validation_accuracy"]
-#: One evaluation has nothing to be compared with.
+#: Early stopping compares evaluations, so it needs two.
 FEWEST_EVALUATIONS = 2
 
 
@@ -39,7 +39,7 @@ def none() -> None:
 
 
 def refuse_nothing_to_watch(config: Config, key: str) -> None:
-    """Refuse a ``metric`` of the component under ``key`` that no run has: of no validation data, or no accuracy.
+    """Refuse a ``metric`` of the component under ``key`` that no run has: no validation data, or no classes.
 
     Raises
     ------
@@ -47,7 +47,8 @@ def refuse_nothing_to_watch(config: Config, key: str) -> None:
         Names the dataset without validation data, or the metric.
     """
     watched = getattr(config, key).get("metric")
-    if watched.startswith("validation_") and not _validates(config):
+    declared = REGISTRY.get(DatasetTraits, config.dataset.name).traits
+    if watched.startswith("validation_") and not declared.validates(dict(config.dataset.options)):
         problem = "watches validation data, of which there is none"
         given = config.dataset.label()
         raise GridError(problem, key=key, given=given, allowed="a dataset with validation > 0, or folds")
@@ -57,7 +58,7 @@ def refuse_nothing_to_watch(config: Config, key: str) -> None:
 
 
 def _has_something_to_watch(config: Config) -> None:
-    """Refuse to watch what is not there, or one evaluation alone.
+    """Refuse a metric that no run has, or a single evaluation.
 
     Raises
     ------
@@ -70,15 +71,6 @@ def _has_something_to_watch(config: Config) -> None:
         problem = "leaves early stopping one evaluation, with nothing to compare it with"
         allowed = f"at most {most}" if config.epochs > 1 else "more than one epoch"
         raise GridError(problem, key="eval_every", given=config.eval_every, allowed=allowed)
-
-
-def _validates(config: Config) -> bool:
-    """Whether the dataset keeps examples apart for validation; of folds, one always is."""
-    if config.dataset.get("folds"):
-        return True
-    share = config.dataset.get("validation")
-    sizes = REGISTRY.get(DatasetTraits, config.dataset.name).traits.sizes
-    return bool(sizes.get("validation", 1) if share is None else share)
 
 
 @register(StoppingTraits, "patience", check=_has_something_to_watch)

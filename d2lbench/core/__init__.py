@@ -1,1 +1,1 @@
-"""What every room speaks of; imports no other room."""
+"""What every room speaks of: cells and runs, the registry, errors, files, environment. Imports no other room."""

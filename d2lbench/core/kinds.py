@@ -110,6 +110,11 @@ class DatasetTraits(ComponentTraits):
     locate: Callable[[], None] | None = None
     vocabulary: int | Callable[[Options], int] | None = None
 
+    def validates(self, options: Options) -> bool:
+        """Whether examples are kept apart for validation; of folds, one always is."""
+        share = options.get("validation")
+        return bool(options.get("folds") or (self.sizes.get("validation", 1) if share is None else share))
+
     def shape_with(self, options: Options) -> Shape:
         """Return the shape of one example."""
         return self.shape(options) if callable(self.shape) else self.shape

@@ -1,1 +1,1 @@
-"""The engine: plans cells into stacks, trains each stack as one tensor program, records what became of it."""
+"""One training loop for stacks of cells: each stack is one tensor program, planned, trained and probed here."""

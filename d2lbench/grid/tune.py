@@ -93,7 +93,8 @@ class Tuning:
             measured = with_article(arm.config.experiment.kind)
             problem = f"{measured} has nothing to tune"
             raise GridError(problem, key=chosen.key, allowed=f"no [[tune]] beside {measured}")
-        if not has_validation(arm.config, self._resolver):
+        declared = self._resolver.registry.get(DatasetTraits, arm.config.dataset.name).traits
+        if not declared.validates(dict(arm.config.dataset.options)):
             problem = f'the arm "{arm.label}" has no validation data to pick its trials on'
             given = arm.config.dataset.label()
             raise GridError(problem, key=chosen.key, given=given, allowed="a dataset with validation > 0, or folds")
@@ -199,14 +200,3 @@ def refuse_unequal(entries: Sequence[_Entry]) -> None:
     if len(set(counts.values())) > 1:
         problem = "the entries have different numbers of trials"
         raise GridError(problem, key="tune", given=counts, allowed="one number for all entries")
-
-
-def has_validation(config: Config, resolver: Resolver) -> bool:
-    """Whether the dataset of ``config`` keeps examples apart for validation."""
-    if config.dataset.get("folds"):
-        return True
-    share = config.dataset.get("validation")
-    if share is not None:
-        return bool(share)
-    sizes = resolver.registry.get(DatasetTraits, config.dataset.name).traits.sizes
-    return bool(sizes.get("validation", 1))

@@ -1,4 +1,4 @@
-"""The report: figures, HTML, Markdown, CSV and terminal text from what the analysis found."""
+"""Pages and figures from what the analysis found: HTML, Markdown, CSV and terminal text."""
 
 from d2lbench.report.terminal import render_claims_text
 from d2lbench.report.write import write_report

@@ -1,4 +1,4 @@
-"""The store: one SQLite file that holds every run, the only door between making and reading.
+"""One SQLite file that holds every run: the only door between making and reading.
 
 One transaction a stack, so a kill at any moment loses no finished stack and shows no half row. The key of a run is
 (cell identity, environment); leases only save work when several processes share a store, correctness rests on the key.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import time
 from contextlib import ExitStack
@@ -57,6 +58,7 @@ class Harness:
     def __post_init__(self) -> None:
         """Set threads, subnormals and precision of this process, equally for all that is measured in it."""
         prepare_process(self.setting.threads)
+        importlib.import_module("torch._dynamo")  # counting loads it at its first use, for seconds: nobody's budget
         self.cache = self.cache or last_level_cache(self.setting.device)
         self._clock: Clock = self.clock or clock_of(self.setting.device)
         self._wall: Clock | None = None

@@ -14,6 +14,8 @@ from d2lbench.engine.process import prepare_process
 from d2lbench.engine.train import train
 from d2lbench.grid import load
 
+pytestmark = pytest.mark.slow
+
 IMAGES = Path(os.environ.get("D2LBENCH_DATA", "nowhere")) / "FashionMNIST" / "raw" / "train-images-idx3-ubyte.gz"
 
 BOOK = """

@@ -146,6 +146,7 @@ def share_of_families(means: list[tuple[Relation, float, float]], word: str, rep
     return wilson_interval(wrong, repetitions, 0.99).low, uncorrected / repetitions
 
 
+@pytest.mark.slow
 def test_false_support_in_a_mixed_family_stays_below_five_percent() -> None:
     nothing_true: list[tuple[Relation, float, float]] = [
         *[("greater", 0.0, 0.0)] * 2,
@@ -160,6 +161,7 @@ def test_false_support_in_a_mixed_family_stays_below_five_percent() -> None:
     assert uncorrected > 0.2  # without Holm this is what a family of ten would do
 
 
+@pytest.mark.slow
 def test_false_refutation_in_a_mixed_family_stays_below_five_percent() -> None:
     everything_just_true: list[tuple[Relation, float, float]] = [
         *[("greater", MARGIN, MARGIN)] * 4,
@@ -186,6 +188,7 @@ def promised_power(effect: float, spread: float, margin: float, n: int, level: f
     return float(integrate.quad(given_deviation, 0, 6)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "spread"), [(12, 1.0), (12, 1.6), (20, 1.6)])
 def test_a_planted_effect_of_one_and_a_half_margins_is_found_at_the_promised_power(n: int, spread: float) -> None:
     generator = np.random.Generator(np.random.Philox(key=30))

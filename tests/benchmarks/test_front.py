@@ -12,6 +12,8 @@ import pytest
 
 from d2lbench.core.environment import cpu_model
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 WRONG = '''
 """A kernel that is wrong by a thousandth."""

@@ -37,6 +37,7 @@ def measured(row, pairs=3):
     return runner.measure(row, pairs=pairs, jobs=1, tell=lambda _: None)
 
 
+@pytest.mark.slow
 def test_sides_are_measured_by_turns_and_the_first_pair_is_thrown_away():
     calls = []
     kept = measured(contest(calls))
@@ -123,6 +124,7 @@ def test_throughput_is_held_against_the_smaller_of_two_bounds():
     ]
 
 
+@pytest.mark.slow
 def test_the_page_shows_every_measured_row_and_names_the_others(tmp_path):
     row = contest([])
     other = Contest("other", "work", "them", "cell", None, "Alike.", "Time.", row.sides)
@@ -222,6 +224,7 @@ def test_every_row_has_a_name_of_its_own_and_says_what_bounds_it():
             assert row.bound.endswith(".")
 
 
+@pytest.mark.slow
 def test_workers_store_every_cell_and_train_as_the_engine_does(tmp_path, by_engine):
     from benchmarks.versus import grids
     from d2lbench.core.environment import environment
@@ -239,6 +242,7 @@ def test_workers_store_every_cell_and_train_as_the_engine_does(tmp_path, by_engi
         assert runs[cell.id].series["test_loss"][1][-1] == expected[cell.id]["test_loss"]
 
 
+@pytest.mark.slow
 def test_two_loky_processes_write_the_curves_of_every_task(tmp_path):
     from dataclasses import asdict
 
@@ -317,6 +321,7 @@ def test_a_driver_counts_what_it_did_itself(tmp_path):
     assert told["memory"] > 10
 
 
+@pytest.mark.slow
 def test_a_row_that_fails_is_told_and_the_others_are_measured(tmp_path, capsys, monkeypatch):
     from benchmarks.versus import rows
     from d2lbench.timing import machine

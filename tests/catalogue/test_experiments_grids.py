@@ -14,6 +14,8 @@ from d2lbench.core.spec import Measurement
 from d2lbench.grid import find_grids, load
 from d2lbench.store import Store
 
+pytestmark = pytest.mark.xdist_group("experiments")  # one run for all
+
 REGISTRY = catalogue.load()
 NAMES = ["foundations", "optimizer-facts"]
 GRIDS = find_grids(NAMES)
@@ -49,17 +51,20 @@ def told(tmp_path_factory):
         return {row["claim"]: row for row in csv.DictReader(file)}
 
 
+@pytest.mark.slow
 def test_every_claim_about_experiments_is_answered(told):
     assert {row["word"] for row in told.values()} <= {"supported", "refuted", "unclear"}
     asked = {claim.id for path in GRIDS for claim in load(path, REGISTRY).claims}
     assert set(told) == asked
 
 
+@pytest.mark.slow
 def test_what_algebra_says_is_what_is_measured(told):
     assert {name: told[name]["word"] for name in sorted(HOLD)} == dict.fromkeys(sorted(HOLD), "supported")
     assert {name: told[name]["word"] for name in sorted(FAIL)} == dict.fromkeys(sorted(FAIL), "refuted")
 
 
+@pytest.mark.slow
 def test_a_number_is_told_beside_the_one_that_was_stated(told):
     growth = told["product-explodes"]
     assert float(growth["found"]) == pytest.approx(float(growth["stated"]), abs=0.0023)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_check_says_what_is_not_calibrated_and_how_to_mend_that(house):
     said = house.run("check", "tiny.toml").stdout

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+
 from d2lbench.store import Store
+
+pytestmark = pytest.mark.slow
 
 PLUGIN = '''
 """A kernel from outside the package."""

@@ -63,6 +63,7 @@ def test_a_mistake_ends_with_2_and_says_what_would_be_right(call, arguments, tol
     assert told in " ".join(err.split())
 
 
+@pytest.mark.slow
 def test_a_right_kernel_is_timed_beside_a_wrong_one_which_is_refused(tmp_path):
     (tmp_path / "outside.py").write_text(PLUGIN, encoding="utf-8")
     command = ["time", "-k", "*-outside", "--plugin", "outside.py", "--budget", "4", "-o", "kept/timings.json"]

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 KERNELS = """
 format = 1
 title = "Two kernels"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from safetensors.torch import load_file
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_grid_that_keeps_its_weights_can_export_them(house):

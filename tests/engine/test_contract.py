@@ -46,6 +46,7 @@ def test_an_optimizer_equals_its_twin_in_torch_optim(
         assert outcome.last_finite_loss == pytest.approx(expected.losses[-1], rel=tolerance)
 
 
+@pytest.mark.slow
 def test_all_families_share_one_stack_and_each_row_stays_its_own(make_cell, by_the_book, stacked_run, difference):
     names = [name for name in load().names("optimizer") if name not in SUITED]
     cells = [make_cell(seed, optimizer=(name, {}), **FIFTY_STEPS) for name in names for seed in (0, 1)]
@@ -156,6 +157,7 @@ def test_a_loss_is_torchs(any_loss, make_cell, by_the_book, stacked_run, differe
         assert outcome.last_finite_loss == pytest.approx(expected.losses[-1], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_clipping_is_torchs_and_each_cells_own(make_cell, by_the_book, stacked_run, difference):
     """The penalties of the loss are clipped with it, the optimizer's own decay is added afterwards."""
     for regularizer in ("l2", "none"):

@@ -42,6 +42,7 @@ def close(found, expected):
     return float((found - expected).detach().abs().max()) <= 1e-12 * max(1e-3, float(expected.detach().abs().max()))
 
 
+@pytest.mark.slow
 def test_outputs_gradients_and_running_statistics_equal_those_of_the_module(program):
     model, parameters, x, y = program
     o = Stacked(model)(Pass(parameters, batch_statistics=True, track=True), x)
@@ -108,6 +109,7 @@ def test_parameters_and_operations_are_those_that_are_published(name):
     assert multiplications(model, shape) == pytest.approx(operations, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_layers_follow_each_other_as_in_torchvision(name):
     models = pytest.importorskip("torchvision.models")

@@ -30,6 +30,7 @@ def data_of(cell):
     return splits, splits.pool.x.astype(np.float64), splits.pool.y.astype(np.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["high-dim-linear", "polynomial", "least-squares", "sparse-linear"])
 def test_a_linear_model_trains_like_its_module_on_data_of_its_own_seed(
     dataset, make_cell, by_the_book, stacked_run, difference

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from d2lbench.grid import count, load
 from d2lbench.grid.file.claims import head_keys
 from d2lbench.grid.file.shape import BASE_KEYS
 from d2lbench.grid.model import Grid
+
+pytestmark = pytest.mark.slow
 
 REGISTRY = catalogue.load()
 EXAMPLES = int(os.environ.get("D2LBENCH_FUZZ", "500"))

@@ -78,6 +78,7 @@ def test_an_implementation_stands_for_options_unless_the_case_has_one_of_that_na
     assert (stacked.get("implementation"), stacked.get("rows")) == ("stacked", 16)
 
 
+@pytest.mark.slow
 def test_every_case_has_the_phases_and_dtypes_that_the_harness_knows(registry, kernels):
     for case in selection.cases(registry):
         for phase in case.phases:

@@ -15,6 +15,8 @@ from d2lbench.core.errors import StoreError
 from d2lbench.report import render_claims_text, write_report
 from d2lbench.report.write import contents
 
+pytestmark = pytest.mark.xdist_group("files")  # one report for all
+
 VOID = {"meta", "link", "img", "br", "hr", "input", "base", "source", "path", "use", "rect", "line", "circle"}
 
 
@@ -141,6 +143,7 @@ def test_the_page_is_built_for_everyone(page):
     assert all("scope" in given for tag, given in page.tags if tag == "th")
 
 
+@pytest.mark.slow
 def test_the_same_report_gives_the_same_bytes_in_another_process(whole, small, written, tmp_path):
     write_report(whole, tmp_path)
     for path in sorted(written.rglob("*.*")):
@@ -178,6 +181,7 @@ def test_recompute_notices_a_changed_p(written, tmp_path):
     assert "REPORTED 0.25" in done.stdout
 
 
+@pytest.mark.slow
 def test_more_than_forty_seeds_are_recomputed_too(make, tmp_path):
     specs = [make["spec"]("many", "Many seeds", 0.002, 0.006, seeds=tuple(range(41)))]
     write_report(make["report"](make["section"]("many", "Many", specs, figures=())), tmp_path)
@@ -193,6 +197,7 @@ def test_the_tables_hold_a_row_for_each_part_and_each_seed(whole, written):
     assert [float(row["difference"]) for row in seeds] == expected
 
 
+@pytest.mark.slow
 def test_a_new_report_replaces_the_old_one_and_its_figures(whole, small, tmp_path):
     write_report(whole, tmp_path)
     kept = tmp_path / "figures" / "mine.svg"
@@ -233,6 +238,7 @@ def test_a_folder_that_is_a_file_is_refused_with_its_name(small, tmp_path):
 EMPTY = {"table": None, "figures": (), "checks": (), "setting": (), "seeds": (), "data": ()}
 
 
+@pytest.mark.slow
 def test_a_report_on_nothing_is_a_page_that_says_so(make, tmp_path):
     nothing = make["report"](command="", environment="", provenance=(), untested=(), version="")
     write_report(nothing, tmp_path)

@@ -85,6 +85,7 @@ def test_the_cost_table_tells_every_arm_and_what_is_missing(make):
     assert [row.note for row in page.rows] == ["", "", "unconverged", "", "", ""]
 
 
+@pytest.mark.slow
 def test_a_cost_is_beside_its_quality_on_the_page_and_in_markdown(whole):
     files = contents(whole)
     for text in (files["report.html"], files["report.md"]):

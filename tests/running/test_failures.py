@@ -102,6 +102,7 @@ def test_a_stack_that_runs_out_of_memory_is_halved_until_it_fits_or_is_alone(end
     assert not summary.complete
 
 
+@pytest.mark.slow
 def test_a_stack_whose_worker_dies_is_tried_once_more_and_only_a_second_death_gives_it_up(ended):
     rows, summary = ended([0, 5, 6, 7])
     assert rows[5] == [("failed", "its worker process died or hung, twice")] * 8
@@ -115,6 +116,7 @@ def stack_of(seconds, items):
     return Stack(tuple(cells))
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_ended_and_its_stack_tried_once_more(house):
     pool = Pool(1, "cpu", (house.folder / "pause.py",), patience=3.0)
     hit = []

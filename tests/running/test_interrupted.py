@@ -13,6 +13,8 @@ import pytest
 
 from d2lbench.core.interrupts import Stop
 
+pytestmark = pytest.mark.slow
+
 #: How often the run is killed; more for a long run.
 KILLS = int(os.environ.get("D2LBENCH_TEST_KILLS", "2"))
 RUN = ("run", "pauses.toml", "--plugin", "pause.py", "--no-report", "--jobs", "1")

@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 #: How many processes share a store; more for a long run.
 COUNTS = [int(count) for count in os.environ.get("D2LBENCH_TEST_SHARERS", "4").split()]
 

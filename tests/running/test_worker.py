@@ -10,6 +10,8 @@ import pytest
 from d2lbench.engine.process import MEMORY, THREADS
 from d2lbench.running.pool import Pool
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def pool():

@@ -59,6 +59,7 @@ def test_every_truncation_is_noticed(whole, tmp_path):
         assert reads_right_or_refuses(damaged, expected), f"cut at {cut}/50"
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_noticed_or_harmless(whole, tmp_path):
     path, expected = whole
     complete = path.read_bytes()

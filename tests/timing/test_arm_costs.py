@@ -233,6 +233,7 @@ def test_experiments_cost_nothing_to_train(measure):
     assert measure(grid)[0] == Costed()
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_measures_and_outlives_what_fails_and_dies_in_it():
     config = grid_of().arms[0].config
     with CostProcess() as process:

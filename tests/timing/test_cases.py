@@ -122,13 +122,27 @@ def test_a_declaration_is_whole_and_its_sizes_name_options_that_exist(entry):
         assert {**size, **options}.items() <= entry.resolve({**size, **options}).items()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("entry", "options"), CASES)
+def compared_in(case):
+    """Return the dtypes in which a case is compared with its reference, which may be the same code in float64."""
+    entry, _ = case.values
+    same = {"float64"} if entry.traits.group in {"networks", "loading"} else set()
+    return [dtype for dtype in entry.traits.dtypes if dtype not in same]
+
+
+@pytest.mark.parametrize(
+    ("entry", "options", "dtype"),
+    [
+        pytest.param(
+            *case.values,
+            dtype,
+            id=f"{case.id}-{dtype}",
+            marks=pytest.mark.slow if case.values[0].traits.group == "networks" else (),
+        )
+        for case in CASES
+        for dtype in compared_in(case)
+    ],
+)
 def test_a_case_agrees_with_its_float64_reference_forward_and_back(build, entry, options, dtype):
-    if dtype not in entry.traits.dtypes:
-        pytest.skip(f"does not exist in {dtype}")
-    if entry.traits.group in {"networks", "loading"} and dtype == "float64":
-        pytest.skip("its reference is the same code in float64")
     if options.get("implementation") == "fused" and "sgd" in entry.name and not fused_sgd_steps(dtype):
         pytest.skip(f"this torch's own fused SGD does not step in {dtype}: such a case is refused before it is timed")
     case = build(entry, options, dtype)
@@ -304,6 +318,7 @@ def test_the_way_back_is_proved_where_rounding_leaves_gradients_to_compare(build
     assert case.reference(*exactly(case.inputs)).requires_grad == proved
 
 
+@pytest.mark.slow
 def test_a_networks_gradients_differ_from_the_reference_by_rounding_at_a_size_where_branches_flip(build):
     """Without following them, two ReLUs on the other side of zero move GoogLeNet's gradients by half a percent."""
     case = build(REGISTRY.get("kernel", "googlenet"), {"batch": 16, "side": 28})

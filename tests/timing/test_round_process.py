@@ -12,6 +12,8 @@ from d2lbench.store import machine_key
 from d2lbench.timing import cases
 from d2lbench.timing.process import RoundProcess
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = '''
 """A kernel that counts the times it was built in its process, and one that ends its process."""
 import gc

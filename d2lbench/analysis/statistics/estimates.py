@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from d2lbench.analysis.statistics.samples import has_no_variation, mean, sample, share, sign
 
@@ -49,7 +49,10 @@ def prediction_interval(values: Sequence[float] | Floats, level: float = 0.95) -
 
 def interquartile_mean(differences: Sequence[float] | Floats) -> float:
     """Mean of the middle half, ⌊n/4⌋ seeds cut off at each end (Agarwal et al., NeurIPS 2021)."""
-    return float(stats.trim_mean(sample(differences), 0.25))
+    values = sample(differences)
+    cut = values.size // 4
+    # As scipy.stats.trim_mean to the bit, without its checks, which took two fifths of the time of a verdict.
+    return float(np.partition(values, (cut, values.size - cut - 1))[cut : values.size - cut].mean())
 
 
 def hodges_lehmann(differences: Sequence[float] | Floats) -> float:

@@ -1,18 +1,7 @@
 """Datasets, as whole arrays with index sets: a seed picks rows of published images, or draws examples of its own.
 
-What a dataset declares beside its factory, in the call of ``register``:
-
-``shape``, ``classes``, ``task``, ``sizes``
-    An example's shape (a tuple, or a function of the options), the number of classes (0 for ``task = "regression"``),
-    and how many examples train, validate and test by default.
-``checksum``
-    What identifies the data in a cell: of the published files, or of the name and version of a generator.
-``embedded``, ``locate``
-    Whether it is there without any file, and else what checks that its files are.
-``vocabulary``
-    Of bags of words: how many words there are (a function of the options).
-
-What no model may be proud of beating, the best constant, the engine computes from the training targets.
+What a dataset declares beside its factory stands in :class:`d2lbench.core.kinds.DatasetTraits`. The baseline of every
+model, the best constant, is computed by the engine from the training targets.
 """
 
 from d2lbench.catalogue.datasets.classification import topics, xor

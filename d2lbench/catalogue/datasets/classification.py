@@ -31,15 +31,11 @@ TOPICS: Final = 8
 TILT: Final = 0.7
 
 
-def _fits_xor(config: Config) -> None:
-    refuse_misfits(config, config.dataset.get("train_size"))
-
-
 @register(
     DatasetTraits,
     "xor",
     checksum=identity("xor"),
-    check=_fits_xor,
+    check=lambda config: refuse_misfits(config, config.dataset.get("train_size")),
     shape=(2,),
     classes=2,
     sizes={"train": 200, "validation": 200, "test": 1000},
@@ -84,7 +80,7 @@ def _fits_topics(config: Config) -> None:
 
 
 def _frequencies(vocabulary: int, seed: int) -> Reals:
-    """Return how often each topic uses each word, (topics, vocabulary), in sums from the first word on; ends at 1."""
+    """Return the cumulative distribution of each topic over the words, (topics, vocabulary)."""
     import numpy as np
 
     tilts = normals(vocabulary, TOPICS, seed, "topics", "words").T

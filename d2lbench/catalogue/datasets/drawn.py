@@ -1,4 +1,4 @@
-"""How synthetic data are drawn: keyed by seed, dataset, split and columns, so that no option moves another's numbers.
+"""How synthetic data are drawn: keyed by seed, dataset, split and columns, so that no option moves another's draws.
 
 Some columns of a split, always as many, are a stream of their own: more rows append to every stream, more columns open
 new ones. So a larger training set contains the smaller, and features that are added leave the others as they were.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Reals: TypeAlias = NDArray[np.float64]
 
-#: Raised when a generator of this folder draws other numbers than before: runs on the old ones then no longer answer.
+#: Raised when a generator of this folder draws other numbers: runs that are stored of the old ones then do not count.
 VERSION: Final = 2
 #: How many columns share a stream: a generator costs as much as some hundred numbers, and one for each column of the
 #: d = 200 regression took longer than its training.
@@ -46,7 +46,7 @@ def uniforms(rows: int, columns: int, *key: int | str) -> Reals:
 def _blocks(
     rows: int, columns: int, key: tuple[int | str, ...], draw: Callable[[np.random.Generator, tuple[int, int]], Reals]
 ) -> Reals:
-    """Draw blocks of columns row by row, each from its own generator, and leave out what the last has too many."""
+    """Draw blocks of columns row by row, each block from its own generator; the last one is cut to size."""
     import numpy as np
 
     starts = range(0, columns, BLOCK)
@@ -76,8 +76,8 @@ def regression_splits(
 ) -> Splits:
     """Return a regression's splits: what ``draw(split, n)`` returns, with normal noise on the numbers to predict.
 
-    ``draw`` returns features (n, d) and numbers without noise (n,); ``truth`` (d + 1,) is what the pool tells of the
-    model behind them, weights and then bias.
+    ``draw`` returns features (n, d) and numbers without noise (n,); ``truth`` (d + 1,) is the model
+    behind them, weights and then bias.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Where published datasets lie, in torchvision's layout, and how their bytes are checked before they are believed."""
+"""Where published datasets are stored, in torchvision's layout, and how their files are checked before use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def data_folder() -> Path:
-    """Return where datasets lie: ``$D2LBENCH_DATA``, else a folder in the user's cache."""
+    """Return where datasets are stored: ``$D2LBENCH_DATA``, else a folder in the user's cache."""
     named = os.environ.get("D2LBENCH_DATA")
     return Path(named) if named else cache_folder()
 
@@ -50,9 +50,9 @@ def checked_bytes(dataset: str, path: Path, md5: str) -> bytes:
         The file is not the published one: names it and both sums.
     """
     content = path.read_bytes()
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != md5:
-        problem = f"{dataset}: {path} is damaged (MD5 {found}, expected {md5}); fetch it again"
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if digest != md5:
+        problem = f"{dataset}: {path} is damaged (MD5 {digest}, expected {md5}); fetch it again"
         raise DataError(problem)
     return content
 

@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from d2lbench.catalogue.datasets.splits import Rows
-    from d2lbench.core.spec import Config
 
 DIGITS_SHA256: Final = "65e5b4619795efb40c1082f4c350c049e4ad552200d369b6ae99e21eef5e72c5"
 
 
 @functools.cache
 def _pool() -> Pool:
-    """Read scikit-learn's copy of the digits, without importing the library: that costs seconds a process."""
+    """Read scikit-learn's copy of the digits, without importing the library, which takes seconds in each process."""
     import numpy as np
 
     spec = importlib.util.find_spec("sklearn")
@@ -39,15 +38,15 @@ def _pool() -> Pool:
         problem = f"digits: scikit-learn's copy cannot be read: {error}; install scikit-learn anew"
         raise DataError(problem) from error
     x, y = table[:, :-1].copy(), table[:, -1].astype(np.int64)
-    found = hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()
-    if found != DIGITS_SHA256:
-        problem = f"digits: scikit-learn's copy has SHA-256 {found}, expected {DIGITS_SHA256}"
+    digest = hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()
+    if digest != DIGITS_SHA256:
+        problem = f"digits: scikit-learn's copy has SHA-256 {digest}, expected {DIGITS_SHA256}"
         raise DataError(problem)
     return Pool(x, y, 1 / 16, 10)
 
 
 def _stratified(rows: Rows, y: Rows, size: int, draw: np.random.Generator) -> tuple[Rows, Rows]:
-    """Return the rest of ``rows`` and a sample of ``size`` of them that has each class in proportion, within one.
+    """Return the rest of ``rows`` and a stratified sample of ``size`` of them: each class in proportion, within one.
 
     Systematic sampling: rows in random order within their class, every (n / size)-th is taken from a random start.
     """
@@ -73,15 +72,11 @@ def _parts(seed: int) -> tuple[Rows, Rows, Rows]:
     return train, validation, test
 
 
-def _fits(config: Config) -> None:
-    refuse_misfits(config, 900)
-
-
 @register(
     DatasetTraits,
     "digits",
     checksum=DIGITS_SHA256,
-    check=_fits,
+    check=lambda config: refuse_misfits(config, 900),
     shape=(1, 8, 8),
     classes=10,
     sizes={"train": 900, "validation": 400, "test": 497},

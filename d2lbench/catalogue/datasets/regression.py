@@ -86,15 +86,11 @@ def high_dim_linear(
     return regression_splits("high-dim-linear", seed, sizes, draw, truth=truth, noise=0.01, folds=folds, fold=fold)
 
 
-def _fits_own_size(config: Config) -> None:
-    refuse_misfits(config, config.dataset.get("train_size"))
-
-
 @register(
     DatasetTraits,
     "polynomial",
     checksum=identity("polynomial"),
-    check=_fits_own_size,
+    check=lambda config: refuse_misfits(config, config.dataset.get("train_size")),
     shape=lambda options: (options["degree"],),
     sizes={"train": 100, "validation": 0, "test": 100},
     classes=0,
@@ -223,7 +219,7 @@ def _fits_sparse(config: Config) -> None:
 
 
 def _chosen(features: int, relevant: int, seed: int) -> NDArray[np.int64]:
-    """Return which features matter: no two of a group before every group has one; more of them keep the others."""
+    """Return which features are relevant, no two of a group before every group has one; more contain the fewer."""
     import numpy as np
 
     order = np.random.default_rng(key_integer(seed, "sparse-linear", "relevant")).permutation(features)
@@ -236,7 +232,7 @@ def _chosen(features: int, relevant: int, seed: int) -> NDArray[np.int64]:
 
 
 def _correlated(x: Reals, correlation: float, *key: int | str) -> Reals:
-    """Mix into standard normal features (n, d) what each group has in common; the variances stay 1."""
+    """Mix a common factor of each group into standard normal features (n, d); the variances stay 1."""
     import numpy as np
 
     groups = np.arange(x.shape[1]) // GROUP

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     Targets: TypeAlias = NDArray[np.int64] | NDArray[np.float32]
     Rows: TypeAlias = NDArray[np.int64]
 
-#: More examples than this are drawn by no dataset: a slip of a zero would fill the memory.
+#: The most examples that a dataset draws: one zero too many in a grid would fill the memory.
 MOST_EXAMPLES: Final = 100_000
-#: More numbers than this (400 MB) no seed's synthetic pool may hold.
+#: The most numbers in one seed's synthetic pool (400 MB).
 MOST_NUMBERS: Final = 100_000_000
 
 #: How many examples train: drawn by the seed, a larger number contains the smaller.
@@ -73,7 +73,7 @@ class Splits:
 def split(
     pool: Pool, parts: tuple[Rows, Rows, Rows], seed: int, *, train_size: int | None = None, folds: int, fold: int
 ) -> Splits:
-    """Return the splits of a seed: the one place where training examples are thinned out and cut into folds.
+    """Return the splits of a seed: the one place where training examples are subsampled and cut into folds.
 
     ``parts`` are the rows that train, validate and test. First ``train_size`` of the training rows are kept, drawn by
     the seed; a larger subset contains the smaller. With ``folds`` they are then cut into so many parts, sizes at most
@@ -116,7 +116,7 @@ def refuse_misfits(config: Config, most: int) -> None:
 
 
 def refuse_crowds(config: Config, features: int, examples: int) -> None:
-    """Check that the numbers of a synthetic pool fit into memory with room to spare.
+    """Check that a synthetic pool fits into memory.
 
     Raises
     ------

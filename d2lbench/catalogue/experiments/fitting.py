@@ -208,12 +208,12 @@ def polynomial_least_squares(seed: int, /, *, degree: Annotated[int, Ge(3), Le(5
     fit = np.linalg.lstsq(design[splits.train], y[splits.train])[0]
     errors = (design @ fit - y) ** 2
     powers = Legendre(fit, domain=ends).convert(kind=Polynomial, domain=[-1, 1], window=[-1, 1]).coef
-    found = powers * [float(math.factorial(i)) for i in range(len(powers))]
+    coefficients = powers * [float(math.factorial(i)) for i in range(len(powers))]
     truth = np.pad(np.array(CUBIC), (0, degree + 1 - len(CUBIC)))
     return {
         "train_error": float(errors[splits.train].mean()),
         "test_error": float(errors[splits.test].mean()),
-        "coefficient_error": float(np.abs(np.pad(found, (0, degree + 1 - len(found))) - truth).max()),
+        "coefficient_error": float(np.abs(np.pad(coefficients, (0, degree + 1 - len(coefficients))) - truth).max()),
     }
 
 

@@ -135,14 +135,14 @@ def line_on_xor(seed: int, /, *, guesses: Annotated[int, Ge(1)] = 10_000) -> dic
     w = torch.randn(guesses, 3, generator=generator(seed, "line-on-xor"), dtype=torch.float64)
     lowest = loss(w)
     w = w[lowest.argmin()]
-    found = [float(lowest.min())]
+    losses = [float(lowest.min())]
     for _ in range(200):
         w = w + (torch.sigmoid(-y * (w @ x.T)) * y) @ x / 4
-        found.append(float(loss(w)))
-    return {"lowest_loss": min(found)}
+        losses.append(float(loss(w)))
+    return {"lowest_loss": min(losses)}
 
 
-#: From here on outward a slope is looked at "far out": sigmoid's is 4.5e-5 there, a 5,500th of its largest.
+#: A slope counts as "far out" from here on: sigmoid's is 4.5e-5 there, a 5,500th of its largest.
 FAR_OUT = 10.0
 
 
@@ -204,8 +204,8 @@ def hidden_symmetry(
             order = torch.randperm(EXAMPLES, generator=draw).view(epoch, BATCH)
         batch = order[step % epoch]
         kept = 2.0 * (torch.rand(BATCH, width, generator=draw) > 0.5) if technique == "dropout" else None  # noqa: PLR2004
-        found = gradients(net, x[batch], y[batch], kept=kept, decay=DECAY if technique == "l2" else 0.0)
-        for parameter, gradient in zip(net, found, strict=True):
+        changes = gradients(net, x[batch], y[batch], kept=kept, decay=DECAY if technique == "l2" else 0.0)
+        for parameter, gradient in zip(net, changes, strict=True):
             parameter.sub_(gradient, alpha=RATE / width)
     units = torch.cat([net[0], net[1][None], net[2].T])  # (22, width)
     spread = units.amax(1) - units.amin(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Gt, Le
@@ -16,24 +17,28 @@ Share = Annotated[float, Gt(0), Le(1)]
 
 
 _ACCURACY: Final = {"quick": 0.01, "full": 0.005}
-_LOSS: Final = {"quick": 0.05, "full": 0.05}
+_LOSS: Final = MetricTraits(as_="ratio", margins={"quick": 0.05, "full": 0.05}, better="lower", unit="nats", curve=True)
 
 
-def _curve_metric(name: str, traits: MetricTraits, filler: Callable[[Record], float]) -> None:
-    """Register a metric that reads one series; ``filler`` says what stands for the values of a diverged run."""
+def _curve_metric(
+    name: str, traits: MetricTraits, filler: Callable[[Record], float], doc: str, lowest: float | None = None
+) -> None:
+    """Register a metric that reads one series.
+
+    ``filler`` says what stands for the values of a diverged run; values below ``lowest`` read as that.
+    """
 
     def read(record: Record, /, *, at: At = "last") -> Any:
         import numpy as np
 
+        if record.diverged and at in {"last", "best"}:
+            return filler(record)
         x, y = record.curve(name)
         if record.diverged:
             y = np.where(np.isfinite(y), y, filler(record))
-        value = value_at((x, y), at, traits.better)
-        diverged_end = record.diverged and at in {"last", "best"}
-        return filler(record) if diverged_end else value
+        return value_at((x, y if lowest is None else np.maximum(y, lowest)), at, traits.better)
 
-    split, _, what = name.partition("_")
-    read.__doc__ = f"{what.capitalize()} on the {split} examples, in evaluation mode."
+    read.__doc__ = doc
     register(MetricTraits, name, **vars(traits))(read)
 
 
@@ -42,25 +47,17 @@ for _split in ("train", "validation", "test"):
         f"{_split}_accuracy",
         MetricTraits(margins=_ACCURACY, better="higher", unit="share", curve=True),
         lambda record: record.chance,
+        f"Accuracy on the {_split} examples, in evaluation mode.",
     )
     _curve_metric(
-        f"{_split}_loss",
-        MetricTraits(as_="ratio", margins=_LOSS, better="lower", unit="nats", curve=True),
-        Record.loss_when_diverged,
+        f"{_split}_loss", _LOSS, Record.loss_when_diverged, f"Loss on the {_split} examples, in evaluation mode."
     )
-
-
-@register(MetricTraits, "batch_loss", as_="ratio", margins=_LOSS, better="lower", unit="nats", curve=True)
-def batch_loss(record: Record, /, *, at: At = "last") -> Any:
-    """The mean loss of an epoch's mini-batches, as training sees them (dropout on, penalties left out)."""
-    import numpy as np
-
-    x, y = record.curve("batch_loss")
-    if record.diverged:
-        y = np.where(np.isfinite(y), y, record.loss_when_diverged())
-        if at in {"last", "best"}:
-            return record.loss_when_diverged()
-    return value_at((x, y), at, "lower")
+_curve_metric(
+    "batch_loss",
+    _LOSS,
+    Record.loss_when_diverged,
+    "The mean loss of an epoch's mini-batches, as training sees them (dropout on, penalties left out).",
+)
 
 
 @register(
@@ -188,22 +185,16 @@ def coefficient_error(record: Record, /, *, at: At = "last") -> Any:
     return value_at(record.curve("coefficient_error"), at, "lower")
 
 
-@register(
-    MetricTraits, "optimality_gap", as_="ratio", margins={"quick": 0.05, "full": 0.05}, better="lower", curve=True
-)
-def optimality_gap(record: Record, /, *, at: At = "last") -> Any:
+_curve_metric(
+    "optimality_gap",
+    replace(_LOSS, unit=""),
+    Record.loss_when_diverged,
     """How far a linear model's training loss is above the least-squares optimum, in the loss's unit.
 
     Floored at 1e-16, below which float64 cannot tell two losses near 1 apart.
-    """
-    import numpy as np
-
-    x, y = record.curve("optimality_gap")
-    if record.diverged:
-        y = np.where(np.isfinite(y), y, record.loss_when_diverged())
-        if at in {"last", "best"}:
-            return record.loss_when_diverged()
-    return value_at((x, np.maximum(y, 1e-16)), at, "lower")
+    """,
+    lowest=1e-16,
+)
 
 
 @register(
@@ -220,8 +211,8 @@ def loss_over_constant(record: Record, /) -> float:
     The constant is the best one for the training examples; a diverged run reads 1 or more.
     """
     constant = record.constant_loss
-    found = record.loss_when_diverged() if record.diverged else float(value_at(record.curve("test_loss"), "last", None))
-    return found / constant if constant > 0 else math.nan
+    loss = record.loss_when_diverged() if record.diverged else float(value_at(record.curve("test_loss"), "last", None))
+    return loss / constant if constant > 0 else math.nan
 
 
 @register(

@@ -59,8 +59,8 @@ def _per_layer(name: str, quantity: str) -> None:
 
 
 def _layers(record: Record, name: str) -> list[str]:
-    found = [series for series in record.series if series.startswith(f"{name}/")]
-    return sorted(found, key=lambda series: int(series.rsplit("/", 1)[1]))
+    probed = [series for series in record.series if series.startswith(f"{name}/")]
+    return sorted(probed, key=lambda series: int(series.rsplit("/", 1)[1]))
 
 
 def _last_over_first(name: str, quantity: str) -> None:

@@ -1,4 +1,4 @@
-"""What a metric reads: one finished run's series, and how a diverged one is to be read."""
+"""What a metric reads: one finished run's series, and what stands for the values of a diverged one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Record:
     def curves(self, *names: str) -> tuple[Vector, ...]:
         """Return the epochs at which all of some series have a value, and the values of each there.
 
-        The training split may be looked at more rarely than the others.
+        The training split may be evaluated less often than the others.
         """
         import numpy as np
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Final, Literal, TypeAlias
 
 from d2lbench.catalogue.layers import (
@@ -38,32 +40,35 @@ def _is_large(shape: Shape) -> bool:
 
 def _conv_block(path: str, conv: tuple[int, int, int, int, int], activation: str, *, batch_norm: bool) -> Layers:
     """Return a convolution (inputs, outputs, kernel, stride, padding), maybe a norm, and an activation."""
+    return [*_conv(path, conv, batch_norm=batch_norm), Activation(activation)]
+
+
+def _conv(path: str, conv: tuple[int, int, int, int, int], *, batch_norm: bool, bias: bool = True) -> tuple[Layer, ...]:
     inputs, outputs, kernel, stride, padding = conv
-    layers: Layers = [Conv(f"{path}.conv", inputs, outputs, kernel, stride, padding)]
-    layers += [BatchNorm(f"{path}.norm", outputs, spatial=True)] if batch_norm else []
-    return [*layers, Activation(activation)]
+    layer = Conv(f"{path}.conv", inputs, outputs, kernel, stride, padding, bias=bias)
+    return (layer, BatchNorm(f"{path}.norm", outputs, spatial=True)) if batch_norm else (layer,)
 
 
-def _classifier(
-    features: int, hidden: tuple[int, ...], outputs: int, activation: str, *, batch_norm: bool, dropout: bool
-) -> Layers:
-    """Return flatten, hidden linear layers and the output layer."""
-    layers: Layers = [Flatten()]
+def _closed(
+    body: Layers,
+    shape: Shape,
+    hidden: tuple[int, ...],
+    outputs: int,
+    activation: str = "relu",
+    *,
+    batch_norm: bool,
+    dropout: bool,
+) -> Model:
+    """Put hidden linear layers and an output layer behind a convolutional body, sized for what the body puts out."""
+    features = math.prod(shape_behind(tuple(body), shape))
+    layers: Layers = [*body, Flatten()]
     for index, units in enumerate(hidden):
         layers += [Linear(f"hidden{index + 1}", features, units)]
         layers += [BatchNorm(f"hidden{index + 1}.norm", units)] if batch_norm else []
         layers += [Activation(activation)]
         layers += [Dropout(index, units)] if dropout else []
         features = units
-    return [*layers, Linear("output", features, outputs)]
-
-
-def _closed(
-    body: Layers, shape: Shape, hidden: tuple[int, ...], outputs: int, activation: str = "relu", **also: bool
-) -> Model:
-    """Put a classifier behind a convolutional body, sized for what the body puts out."""
-    channels, height, width = shape_behind(tuple(body), shape)
-    return (*body, *_classifier(channels * height * width, hidden, outputs, activation, **also))
+    return (*layers, Linear("output", features, outputs))
 
 
 @register(ModelTraits, "lenet", images=True, check=refuse_misfit)
@@ -214,7 +219,7 @@ def resnet18(shape: Shape, outputs: int, /, *, batch_norm: bool = True) -> Model
     """
     large = _is_large(shape)
     first = (shape[0], 64, 7, 2, 3) if large else (shape[0], 64, 3, 1, 1)
-    body: Layers = [*_conv("stem", first, batch_norm=batch_norm), Activation("relu")]
+    body: Layers = [*_conv("stem", first, batch_norm=batch_norm, bias=not batch_norm), Activation("relu")]
     body += [Pool("max", 3, 2, 1)] if large else []
     channels = 64
     for stage, units in enumerate((64, 128, 256, 512), 1):
@@ -227,19 +232,12 @@ def resnet18(shape: Shape, outputs: int, /, *, batch_norm: bool = True) -> Model
     return (*body, GlobalPool(), Linear("output", channels, outputs))
 
 
-def _conv(path: str, conv: tuple[int, int, int, int, int], *, batch_norm: bool) -> tuple[Layer, ...]:
-    """Return a convolution and its norm, whose shift stands for the bias."""
-    inputs, outputs, kernel, stride, padding = conv
-    layer = Conv(f"{path}.conv", inputs, outputs, kernel, stride, padding, bias=not batch_norm)
-    return (layer, BatchNorm(f"{path}.norm", outputs, spatial=True)) if batch_norm else (layer,)
-
-
 def _residual(path: str, inputs: int, units: int, stride: int, *, batch_norm: bool) -> Residual:
+    conv = functools.partial(_conv, batch_norm=batch_norm, bias=not batch_norm)  # a norm's shift stands for the bias
     body = (
-        *_conv(f"{path}.1", (inputs, units, 3, stride, 1), batch_norm=batch_norm),
+        *conv(f"{path}.1", (inputs, units, 3, stride, 1)),
         Activation("relu"),
-        *_conv(f"{path}.2", (units, units, 3, 1, 1), batch_norm=batch_norm),
+        *conv(f"{path}.2", (units, units, 3, 1, 1)),
     )
     same = stride == 1 and inputs == units
-    shortcut = () if same else _conv(f"{path}.shortcut", (inputs, units, 1, stride, 0), batch_norm=batch_norm)
-    return Residual(body, shortcut)
+    return Residual(body, () if same else conv(f"{path}.shortcut", (inputs, units, 1, stride, 0)))

@@ -69,7 +69,7 @@ def _normalise_mlp(given: Mapping[str, Any], options: dict[str, Any]) -> dict[st
 
 
 def _fits_together(config: Config) -> None:
-    """Refuse sums of layers of several widths, and a batch of one for batch norm."""
+    """Refuse residual layers of different widths, and a batch of one for batch norm."""
     hidden = config.model.get("hidden")
     if config.model.get("residual") and len(set(hidden)) > 1:
         problem = "adds a layer's input to its output, which needs one width"

@@ -30,10 +30,10 @@ def vocabulary_of(dataset: Component) -> int | None:
 
 
 def training_examples(dataset: Component) -> int | None:
-    """Return how many examples a dataset trains on, or None where its declaration does not tell.
+    """Return how many examples a dataset trains on, or None where its declaration does not say.
 
-    The declared ``sizes`` hold for default options: ``train_size`` takes others, images that ``validation`` gives up
-    train, and of ``folds`` one part does not.
+    The declared ``sizes`` hold for default options: ``train_size`` takes others, images that ``validation`` leaves over
+    train, and one of the ``folds`` does not.
     """
     sizes = REGISTRY.get(DatasetTraits, dataset.name).traits.sizes
     options: dict[str, Any] = dict(dataset.options)
@@ -74,18 +74,15 @@ def model_of(config: Config) -> Model:
 
 
 def refuse_misfit(config: Config) -> None:
-    """Refuse, before anything trains, a dataset that does not fit the model, or a batch that its norms cannot take."""
-    refuse_lone_example(config, model_of(config))
-
-
-def refuse_lone_example(config: Config, model: Model) -> None:
-    """Refuse a batch of one example for a model with batch norm, which has no variance.
+    """Refuse, before anything trains, a dataset that does not fit the model, or a batch of one where it has batch norm.
 
     Raises
     ------
     GridError
-        The batches, or what is left for the last one, hold a single example.
+        The model does not fit the dataset; or the batches, or the last one, hold a single example, whose variance batch
+        norm would divide by.
     """
+    model = model_of(config)
     examples = training_examples(config.dataset)
     last = config.batch_size if examples is None else examples % config.batch_size or config.batch_size
     if norms(model) and last == 1:

@@ -1,4 +1,4 @@
-"""What an optimizer's factory returns, and the words its options are made of."""
+"""What an optimizer's factory returns, and the types of its options."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Family:
 
 @dataclass(frozen=True)
 class Unstacked:
-    """An optimizer that trains one cell at a time, because its arithmetic is not one of rows.
+    """An optimizer that trains one cell at a time, because its arithmetic does not work by rows.
 
     Attributes
     ----------

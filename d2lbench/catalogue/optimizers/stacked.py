@@ -1,4 +1,4 @@
-"""Optimizers that step a whole stack at once, by rows: descent, rates for every parameter, Adam's kin, and signs."""
+"""Optimizers that step a whole stack at once, by rows: descent, rates for every parameter, Adam's kin, and Rprop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _momentum_family(options: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Tell momentum from none: a momentum of zero keeps no buffer, which is other arithmetic."""
+    """Separate momentum from none: without it no buffer is kept, which is other arithmetic."""
     discrete = tuple(value for value in options.values() if isinstance(value, bool))
     return (options["momentum"] > 0, *discrete)
 

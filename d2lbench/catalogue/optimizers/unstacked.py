@@ -1,4 +1,4 @@
-"""Optimizers that train one cell at a time: their arithmetic is not one of rows."""
+"""Optimizers that train one cell at a time: their arithmetic does not work by rows."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def lbfgs(
         search = {"none": None, "strong-wolfe": "strong_wolfe"}[line_search]
 
         class Searching(torch.optim.LBFGS):
-            """Torch's own, which searches nothing at rate 0: its search divides by the length of its step."""
+            """Torch's own, without a line search at rate 0, where the search would divide by a step of length 0."""
 
             def step(self, closure: Any) -> Any:  # type: ignore[override]
                 group = self.param_groups[0]
@@ -59,7 +59,7 @@ def lbfgs(
 
 
 def _goes_with_embeddings(config: Config) -> None:
-    """Refuse a model without an embedding, and what changes every number of a gradient that holds only some.
+    """Refuse a model without an embedding, and what needs dense gradients.
 
     Raises
     ------
