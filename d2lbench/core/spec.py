@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 Value: TypeAlias = "bool | int | float | str | tuple[Value, ...] | None"
 
@@ -151,6 +151,11 @@ class Cell:
         """The cell's identity: 64 hexadecimal digits."""
         content = {"engine": ENGINE_VERSION, "seed": self.seed, **self.config.identity}
         return digest(content)
+
+
+def configs(cells: Iterable[Cell]) -> list[Config]:
+    """Return the configurations of cells that train."""
+    return [cast("Config", cell.config) for cell in cells]
 
 
 def canonical_json(content: Mapping[str, Any]) -> str:

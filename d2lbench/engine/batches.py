@@ -6,7 +6,7 @@ A stream is a (seed, replica): its cells see the same batches, so a batch is gat
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -15,6 +15,7 @@ from d2lbench.catalogue.layers import Dropout, Model, dropouts
 from d2lbench.catalogue.models import shape_of
 from d2lbench.core.generators import generator
 from d2lbench.core.seeding import key_integer
+from d2lbench.core.spec import configs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,11 +57,11 @@ class Feed:
     """Batches and splits of the data, as inputs (M, B, *shape), or (S, B, *shape) where shared, and labels (M, B)."""
 
     def __init__(self, cells: Sequence[Cell], dtype: torch.dtype, device: str, *, takes_shared: bool = False) -> None:
-        config: Any = cells[0].config
+        config = configs(cells)[0]
         self.streams = Streams(cells, device)
         #: Whether inputs come once a stream, (S, B, *shape): as many neighbouring rows share each, and the model knows.
         self.shares = takes_shared and self.streams.each > 1
-        self.batch_size: int = config.batch_size
+        self.batch_size = config.batch_size
         factory = load().get("dataset", config.dataset.name).factory
         seeds = {seed for seed, _ in self.streams.keys}
         splits: dict[int, Splits] = {seed: factory(seed, **dict(config.dataset.options)) for seed in sorted(seeds)}

@@ -27,7 +27,7 @@ from d2lbench.core.environment import cpu_model, environment
 from d2lbench.core.errors import CalibrationError
 from d2lbench.core.files import cache_folder, replace_file
 from d2lbench.core.kinds import DatasetTraits
-from d2lbench.core.spec import ENGINE_VERSION, Config, Measurement
+from d2lbench.core.spec import ENGINE_VERSION, Config, Measurement, configs
 
 if TYPE_CHECKING:
     from d2lbench.core.spec import Cell
@@ -95,11 +95,10 @@ class Calibration:
         gauge = self.gauge_of(structure)
         if isinstance(config, Measurement):
             return len(cells) * gauge.step(1) if gauge else 0.0
-        assert isinstance(config, Config)
         gauge = gauge or rule_of_thumb(config)
-        configs: list[Any] = [cell.config for cell in cells]
-        steps: int = steps_of(config) * max(each.epochs for each in configs)
-        looks = sum(_looks(each) for each in configs)
+        trained = configs(cells)
+        steps = steps_of(config) * max(each.epochs for each in trained)
+        looks = sum(map(_looks, trained))
         return steps * gauge.step(len(cells)) + len(cells) * gauge.start + looks * gauge.evaluation
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from d2lbench.core.runs import Run
+from d2lbench.core.spec import configs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from d2lbench.core.spec import Cell, Config
+    from d2lbench.core.spec import Cell
 
     Vector = NDArray[np.float64]
 
@@ -37,10 +38,10 @@ class Journal:
 
     def __init__(self, cells: Sequence[Cell], extras: frozenset[str]) -> None:
         self._cells, self._extras = cells, extras
-        configs = [cast("Config", cell.config) for cell in cells]
-        self._epochs = np.array([config.epochs for config in configs])
-        self._eval_every = np.array([config.eval_every for config in configs])
-        self._train_every = np.array([config.eval_train_every or config.eval_every for config in configs])
+        trained = configs(cells)
+        self._epochs = np.array([config.epochs for config in trained])
+        self._eval_every = np.array([config.eval_every for config in trained])
+        self._train_every = np.array([config.eval_train_every or config.eval_every for config in trained])
         self._values: dict[str, dict[int, Vector]] = {}
         self._diverged = np.zeros(len(cells), dtype=np.int64)  # step, 0 where not
         self._diverged_epoch = np.full(len(cells), np.iinfo(np.int64).max)

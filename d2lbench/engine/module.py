@@ -116,9 +116,8 @@ def module(model: Model, dropout: Callable[[Dropout], nn.Module] | None = None) 
             made = Joined([module(body, dropout) for body in layer.bodies])
         else:
             made = _MAKERS[type(layer)](layer)
-        # A module's name holds no dots; what learns nothing is named by its place.
-        learns = isinstance(layer, Learned)
-        named[layer.path.replace(".", "_") if learns else f"{type(layer).__name__.lower()}{len(named)}"] = made
+        name = f"{type(layer).__name__.lower()}{len(named)}"
+        named[layer.path.replace(".", "_") if isinstance(layer, Learned) else name] = made  # names hold no dots
     return nn.Sequential(named)
 
 

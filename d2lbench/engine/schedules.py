@@ -14,6 +14,7 @@ import torch
 
 from d2lbench.catalogue import load
 from d2lbench.core.kinds import ScheduleTraits
+from d2lbench.core.spec import configs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
     from d2lbench.catalogue.stopping import Patience
-    from d2lbench.core.spec import Cell, Component, Config
+    from d2lbench.core.spec import Cell, Component
     from d2lbench.engine.parameters import Parameters
 
 
@@ -100,8 +101,7 @@ class Rates:
         self._steps, self._rows = steps, len(cells)
         self._plateaus: dict[int, Plateau] = {}
         alike: dict[tuple[Component, float, int], list[int]] = {}
-        for row, cell in enumerate(cells):
-            config = cast("Config", cell.config)
+        for row, config in enumerate(configs(cells)):
             schedule, lr = config.schedule, float(config.optimizer.get("lr"))
             if load().get(ScheduleTraits, schedule.name).traits.watches:
                 self._plateaus[row] = Plateau(schedule, lr, config.epochs)
@@ -143,12 +143,11 @@ class Stopping:
     """
 
     def __init__(self, cells: Sequence[Cell], parameters: Parameters) -> None:
-        configs = [cast("Config", cell.config) for cell in cells]
-        named = [config.stopping for config in configs]
+        trained = configs(cells)
         self._rules: list[Patience | None] = [
-            load().get("stopping", stopping.name).factory(**dict(stopping.options)) for stopping in named
+            load().get("stopping", config.stopping.name).factory(**dict(config.stopping.options)) for config in trained
         ]
-        self._epochs = [(config.eval_every, config.epochs) for config in configs]
+        self._epochs = [(config.eval_every, config.epochs) for config in trained]
         self._parameters = parameters
         self._best_value = np.full(len(cells), np.nan)
         self._waited = np.zeros(len(cells), dtype=np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from d2lbench.catalogue.layers import dropouts
 from d2lbench.catalogue.models import model_of
 from d2lbench.catalogue.shapes import widest
 from d2lbench.core.runs import Run
-from d2lbench.core.spec import Cell, Config, Measurement
+from d2lbench.core.spec import Cell, Measurement, configs
 from d2lbench.engine.batches import HELD_OUT, SPLITS, Feed, Uniforms
 from d2lbench.engine.evaluation import Evaluation, Fit
 from d2lbench.engine.journal import Journal
@@ -66,9 +66,8 @@ class Training:
     """The training of one stack."""
 
     def __init__(self, stack: Stack, device: str) -> None:
-        self.cells, self.series = stack.cells, stack.series
-        config: Any = self.cells[0].config
-        assert isinstance(config, Config)
+        self.cells, self.configs, self.series = stack.cells, configs(stack.cells), stack.series
+        config = self.configs[0]
         model, self.dtype = model_of(config), DTYPES[config.dtype]
         self.feed = Feed(self.cells, self.dtype, device, takes_shared=takes_shared(model))
         self.program = Stacked(model)
@@ -93,7 +92,7 @@ class Training:
 
     def _masks(self, device: str) -> Uniforms:
         model = self.program.model
-        rates = [regularization_of(cell.config)["dropout"] for cell in self.cells]  # type: ignore[arg-type]
+        rates = [regularization_of(config)["dropout"] for config in self.configs]
         rates = [row * len(dropouts(model)) if len(row) == 1 else row for row in rates]
         return Uniforms(self.feed.streams, model, rates, device)
 
@@ -215,7 +214,7 @@ class Training:
         rates[:, self.stopping.stopped] = 0.0
         on_device = torch.from_numpy(rates).to(self.parameters.block.device)
         before = (epoch - 1) * len(rates)
-        due = [row for row, cell in enumerate(self.cells) if cell.config.rebuild_at == epoch - 1]  # type: ignore[union-attr]
+        due = [row for row, config in enumerate(self.configs) if config.rebuild_at == epoch - 1]
         for family in self.families:
             family.rebuild(due, before)
             family.begin(on_device, before + 1)

@@ -14,6 +14,7 @@ import torch
 
 from d2lbench.catalogue import load
 from d2lbench.catalogue.optimizers import Unstacked
+from d2lbench.core.spec import configs
 from d2lbench.engine.plan import family_of, regularization_of
 
 if TYPE_CHECKING:
@@ -108,13 +109,13 @@ class FamilyRows:
 
 def optimizers(cells: Sequence[Cell], parameters: Parameters) -> tuple[list[FamilyRows], Borrowed | None]:
     """Return the optimizer families of the cells, one for each run of neighbouring rows; or torch's own of one cell."""
-    configs: list[Any] = [cell.config for cell in cells]
-    first = configs[0].optimizer
+    named = [config.optimizer for config in configs(cells)]
+    first = named[0]
     alone = load().get("optimizer", first.name).factory(**dict(first.options))
     if isinstance(alone, Unstacked):
         return [], Borrowed(alone, parameters)
     families, begin = [], 0
-    for _, run in itertools.groupby((config.optimizer for config in configs), key=family_of):
+    for _, run in itertools.groupby(named, key=family_of):
         own = list(run)
         families.append(FamilyRows(slice(begin, begin + len(own)), own, parameters.block))
         begin += len(own)
@@ -145,8 +146,9 @@ class Penalties:
     """
 
     def __init__(self, cells: Sequence[Cell], parameters: Parameters) -> None:
-        configs: list[Any] = [cell.config for cell in cells]
-        numbers: list[Mapping[str, Any]] = [regularization_of(config) for config in configs]
+        trained = configs(cells)
+        bounds = [config.clip_norm for config in trained if config.clip_norm is not None]  # one structure: all or none
+        numbers = [regularization_of(config) for config in trained]
         block = parameters.block
         columns = block.shape[1] if numbers[0].get("bias") else parameters.weight_columns
         self._columns = slice(0, columns)
@@ -158,7 +160,7 @@ class Penalties:
         self._strengths = {
             kind: column([row[kind] for row in numbers]) for kind in ("l1", "l2", "decay") if kind in numbers[0]
         }
-        self._most = None if configs[0].clip_norm is None else column([config.clip_norm for config in configs])
+        self._most = column(bounds) if bounds else None
 
     def apply(self, gradients: torch.Tensor) -> None:
         """Turn the gradients of the loss (M, N) into what the optimizers get, in place."""

@@ -122,11 +122,11 @@ class Database:
             draft.unlink(missing_ok=True)
 
     def _check(self) -> None:
-        found = version(self._connection)
-        if found != SCHEMA_VERSION:
-            age = "a newer" if found > SCHEMA_VERSION else "an older"
+        written = version(self._connection)
+        if written != SCHEMA_VERSION:
+            age = "a newer" if written > SCHEMA_VERSION else "an older"
             problem = (
-                f"{self.path} was written by {age} d2lbench (schema {found}, this one knows {SCHEMA_VERSION}): "
+                f"{self.path} was written by {age} d2lbench (schema {written}, this one knows {SCHEMA_VERSION}): "
                 "use that version (pip install --upgrade d2lbench), or another file with --store"
             )
             raise StoreError(problem)

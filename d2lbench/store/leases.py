@@ -39,7 +39,7 @@ class Leases(Database):
                 if len(taken) == most:
                     break
                 row = connection.execute("SELECT owner, beat FROM leases WHERE stack = ?", (stack,)).fetchone()
-                if row is None or row[0] == owner or _is_free(row[0], row[1], moment):
+                if row is None or row[0] == owner or _is_free(str(row[0]), row[1], moment):
                     connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (stack, owner, moment))
                     taken.append(stack)
         return tuple(taken)
@@ -72,8 +72,12 @@ class Checkpoints(Database):
 
     def discard_forgotten(self) -> None:
         """Remove the checkpoints that nobody has gone on from for a month: their grids have changed."""
-        before = time.time() - FORGOTTEN_SECONDS
-        self._remove([file for file in self._folder.glob("*.safetensors*") if _written_before(file, before)])
+        before, forgotten = time.time() - FORGOTTEN_SECONDS, []
+        for file in self._folder.glob("*.safetensors*"):
+            with contextlib.suppress(OSError):  # it has just gone
+                if file.stat().st_mtime < before:
+                    forgotten.append(file)
+        self._remove(forgotten)
 
     def _remove(self, files: list[Path]) -> None:
         """Remove files, and the folder with the last of them; what cannot be removed only takes room."""
@@ -85,29 +89,17 @@ class Checkpoints(Database):
                 self._folder.rmdir()
 
 
-def _written_before(file: Path, moment: float) -> bool:
-    """Say whether a file was written before a moment; one that has just gone was not."""
-    try:
-        return file.stat().st_mtime < moment
-    except OSError:
-        return False
-
-
 def this_owner() -> str:
     """Return a name for this process under which it holds leases: where it lives, its number, when it began."""
     return f"{_place()}:{os.getpid()}:{_began(os.getpid())}:{uuid.uuid4().hex[:8]}"
 
 
-def _is_free(owner: object, beat: object, moment: float) -> bool:
-    """Say whether a lease has run out, whichever way the clock was set, or its holder has died."""
-    late = not isinstance(beat, float) or not abs(moment - beat) < LEASE_SECONDS
-    return late or _has_ended(str(owner))
-
-
-def _has_ended(owner: str) -> bool:
-    place, _, rest = owner.partition(":")
-    number, _, rest = rest.partition(":")
-    return place == _place() and number.isdecimal() and _began(int(number)) != rest.partition(":")[0]
+def _is_free(owner: str, beat: object, moment: float) -> bool:
+    """Say whether a lease has run out, whichever way the clock was set, or its holder, of this machine, has ended."""
+    if not isinstance(beat, float) or not abs(moment - beat) < LEASE_SECONDS:
+        return True
+    place, number, began = [*owner.split(":"), "", ""][:3]
+    return place == _place() and number.isdecimal() and _began(int(number)) != began
 
 
 def _place() -> str:
@@ -123,8 +115,8 @@ def _place() -> str:
 def _began(process: int) -> str:
     """Return when a process began, in ticks since the machine did; nothing where there is no such process."""
     try:
-        told = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")
+        status = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return "" if Path("/proc/self/stat").exists() else "unknown"
-    fields = told.rpartition(")")[2].split()
+    fields = status.rpartition(")")[2].split()  # the name before may hold anything: state, parent, …, start time
     return "" if fields[0] == "Z" else fields[19]
