@@ -66,7 +66,7 @@ def weight_probes(parameters: Parameters) -> Vectors:
     layers = [W.double() for W in parameters.weights]  # (M, …) each
     sizes = torch.tensor([float(W[0].numel()) for W in layers], device=parameters.block.device)
     vectors: Vectors = {}
-    for layer, W in enumerate(layers, 1):  # noqa: N806  (the paper's symbol)
+    for layer, W in enumerate(layers, 1):
         vectors[f"weight_norm/{layer}"] = _norm(W)
         vectors[f"sparsity/hoyer/{layer}"] = hoyer(W.flatten(1))
         vectors[f"sparsity/share/{layer}"] = share_of_small(W.flatten(1))
@@ -120,7 +120,7 @@ def share_of_small(w: torch.Tensor) -> torch.Tensor:
     return share.where(largest.squeeze(1).isfinite(), math.nan)
 
 
-def unit_spread(W: torch.Tensor) -> torch.Tensor:  # noqa: N803  (the paper's symbol)
+def unit_spread(W: torch.Tensor) -> torch.Tensor:
     """Return how much a layer's units differ: std of the incoming weights across units over their root mean square.
 
     (M, inputs, units) → (M,): 0 where every unit has the same weights (0 for weights of zero too), about 1 for

@@ -48,10 +48,10 @@ class Way(NamedTuple):
 
     forward: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # x, W, b
     of_x: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # g, W
-    of_W: Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]  # x, g, into  # noqa: N815
+    of_W: Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]  # x, g, into
 
 
-def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803  (the paper's symbol)
+def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Return x W + b: (M, B, inputs), (M, inputs, outputs), (M, outputs) → (M, B, outputs), for autograd to follow.
 
     Of one output, x may be (S, B, inputs): every M/S neighbouring cells share their inputs, and their weights are one
@@ -65,7 +65,7 @@ def affine(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  
     return way.forward(x, W, b)
 
 
-def way_of(x: torch.Tensor, W: torch.Tensor) -> Way:  # noqa: N803
+def way_of(x: torch.Tensor, W: torch.Tensor) -> Way:
     """Return the fastest way to compute a layer's products."""
     if len(x) < len(W):
         return _SHARED
@@ -76,7 +76,7 @@ def way_of(x: torch.Tensor, W: torch.Tensor) -> Way:  # noqa: N803
     return _TRANSPOSED if _is_narrow(x, W) else _BATCHED
 
 
-def is_large(x: torch.Tensor, W: torch.Tensor) -> bool:  # noqa: N803
+def is_large(x: torch.Tensor, W: torch.Tensor) -> bool:
     """Say whether oneDNN takes the products; where the BLAS does at another width, a cell's may differ by rounding."""
     outputs = W.shape[2]
     if outputs == 1 or x.dtype != torch.float32 or x.device.type != "cpu":
@@ -103,19 +103,16 @@ def multiply(a: torch.Tensor, c: torch.Tensor, into: torch.Tensor | None = None)
     setting.fp32_precision = "bf16"
     try:
         if any(t[0].numel() >= WIDE and t.stride(0) != t[0].numel() for t in (a, c)):
-            return _cell_by_cell(a, c, a.new_empty(len(a), a.shape[1], c.shape[2]) if into is None else into)
+            o = a.new_empty(len(a), a.shape[1], c.shape[2]) if into is None else into
+            for cell in zip(a, c, o, strict=True):
+                torch.mm(cell[0], cell[1], out=cell[2])
+            return o
         return torch.bmm(a, c, out=into)
     finally:
         setting.fp32_precision = before
 
 
-def _cell_by_cell(a: torch.Tensor, c: torch.Tensor, o: torch.Tensor) -> torch.Tensor:
-    for operands in zip(a, c, o, strict=True):
-        torch.mm(operands[0], operands[1], out=operands[2])
-    return o
-
-
-def _is_narrow(x: torch.Tensor, W: torch.Tensor) -> bool:  # noqa: N803
+def _is_narrow(x: torch.Tensor, W: torch.Tensor) -> bool:
     """Say whether the transposed product is the faster one: on a CPU, as a GPU's vectors run over all cells."""
     examples, (inputs, outputs) = x.shape[1], W.shape[1:]
     return (
@@ -129,7 +126,7 @@ class _By(torch.autograd.Function):
     """x W + b by a way of one's own."""
 
     @staticmethod
-    def forward(ctx: Any, way: Way, x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803
+    def forward(ctx: Any, way: Way, x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         ctx.way = way
         ctx.save_for_backward(x, W)
         return way.forward(x, W, b)
@@ -137,7 +134,7 @@ class _By(torch.autograd.Function):
     @staticmethod
     @once_differentiable  # nothing here tells autograd of a second gradient: it is refused
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        (x, W), way, (_, of_x, of_W, of_b) = ctx.saved_tensors, ctx.way, ctx.needs_input_grad  # noqa: N806
+        (x, W), way, (_, of_x, of_W, of_b) = ctx.saved_tensors, ctx.way, ctx.needs_input_grad
         return (
             None,
             way.of_x(g, W) if of_x else None,
@@ -151,16 +148,11 @@ def _grouped(rows: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return rows.view(len(x), -1, rows.shape[2])
 
 
-def _shared_product(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803
-    o = torch.baddbmm(_grouped(b.unsqueeze(2), x), _grouped(W.mT, x), x.mT)  # (S, M/S, B)
-    return o.view(len(W), -1, 1)
-
-
 def _of_data(*_: torch.Tensor) -> torch.Tensor:
     raise AssertionError  # what cells share are examples: nothing before them learns
 
 
-def _permitted_product(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803
+def _permitted_product(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     if len(x) > 1 and x.stride(0) == 0 and W.mT.is_contiguous():  # one batch for all: their units are one wide layer's
         units, batch = W.mT.flatten(0, 1), x[0].T  # (M·outputs, inputs), (inputs, B)
         return multiply(units[None], batch[None]).view(*W.mT.shape[:2], -1).add_(b.unsqueeze(2)).mT
@@ -173,42 +165,39 @@ def _put(product: torch.Tensor, into: torch.Tensor | None) -> torch.Tensor:
     return product if into is None else into.copy_(product)
 
 
-def _permitted_of_W(x: torch.Tensor, g: torch.Tensor, into: torch.Tensor | None) -> torch.Tensor:  # noqa: N802
+def _permitted_of_W(x: torch.Tensor, g: torch.Tensor, into: torch.Tensor | None) -> torch.Tensor:
     return _put(multiply(g.mT, x).mT, into) if g.shape[2] < VECTOR else multiply(x.mT, g, into)
 
 
-def _of_W_alone(x: torch.Tensor, g: torch.Tensor, into: torch.Tensor | None) -> torch.Tensor:  # noqa: N802
+def _of_W_alone(x: torch.Tensor, g: torch.Tensor, into: torch.Tensor | None) -> torch.Tensor:
     row = None if into is None else into.squeeze(0)
     return torch.mm(x.squeeze(0).T, g.squeeze(0), out=row).unsqueeze(0)
 
 
-def _transposed_product(x: torch.Tensor, W: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # noqa: N803
-    return torch.baddbmm(b.unsqueeze(2), W.mT, x.mT).mT
-
-
 _PERMITTED: Final = Way(
     forward=_permitted_product,
-    of_x=lambda g, W: multiply(g, W.mT),  # noqa: N803
+    of_x=lambda g, W: multiply(g, W.mT),
     of_W=_permitted_of_W,
 )
 #: The sequential case: one plain product costs half of a batched one.
 _ALONE: Final = Way(
-    forward=lambda x, W, b: torch.addmm(b.squeeze(0), x.squeeze(0), W.squeeze(0)).unsqueeze(0),  # noqa: N803
-    of_x=lambda g, W: torch.mm(g.squeeze(0), W.squeeze(0).T).unsqueeze(0),  # noqa: N803
+    forward=lambda x, W, b: torch.addmm(b.squeeze(0), x.squeeze(0), W.squeeze(0)).unsqueeze(0),
+    of_x=lambda g, W: torch.mm(g.squeeze(0), W.squeeze(0).T).unsqueeze(0),
     of_W=_of_W_alone,
 )
 _BATCHED: Final = Way(
-    forward=lambda x, W, b: torch.baddbmm(b.unsqueeze(1), x, W),  # noqa: N803
-    of_x=lambda g, W: torch.bmm(g, W.mT),  # noqa: N803
+    forward=lambda x, W, b: torch.baddbmm(b.unsqueeze(1), x, W),
+    of_x=lambda g, W: torch.bmm(g, W.mT),
     of_W=lambda x, g, into: _put(torch.bmm(x.mT, g), into),
 )
 _TRANSPOSED: Final = Way(
-    forward=_transposed_product,
-    of_x=lambda g, W: torch.bmm(g, W.mT),  # noqa: N803
+    forward=lambda x, W, b: torch.baddbmm(b.unsqueeze(2), W.mT, x.mT).mT,
+    of_x=lambda g, W: torch.bmm(g, W.mT),
     of_W=lambda x, g, into: _put(torch.bmm(g.mT, x).mT, into),
 )
 _SHARED: Final = Way(
-    forward=_shared_product,
+    # (S, M/S, inputs) times (S, inputs, B)
+    forward=lambda x, W, b: torch.baddbmm(_grouped(b.unsqueeze(2), x), _grouped(W.mT, x), x.mT).view(len(W), -1, 1),
     of_x=_of_data,
     of_W=lambda x, g, into: _put(torch.bmm(_grouped(g.mT, x), x).view(len(g), -1, 1), into),
 )
@@ -232,10 +221,10 @@ class _Tiled(torch.autograd.Function):
         ctx.kernel, ctx.shape = kernel, images.shape
         count, channels, height, width = images.shape
         rows = images.view(count, channels, height // kernel, kernel, width)
-        total = rows[:, :, :, 0] + rows[:, :, :, 1]
+        total = rows[:, :, :, 0] + rows[:, :, :, 1]  # (B, C, height', width)
         for row in range(2, kernel):
             total += rows[:, :, :, row]
-        pooled = total[..., ::kernel] + total[..., 1::kernel]
+        pooled = total[..., ::kernel] + total[..., 1::kernel]  # (B, C, height', width')
         for column in range(2, kernel):
             pooled += total[..., column::kernel]
         return pooled.div_(kernel**2)

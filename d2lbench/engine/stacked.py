@@ -141,15 +141,15 @@ def takes_shared(model: Model) -> bool:
 
 
 def _linear(layer: Linear, h: torch.Tensor, run: Pass) -> torch.Tensor:
-    W, b = run.leaves[f"{layer.path}.weight"], run.leaves[f"{layer.path}.bias"]  # noqa: N806  (the paper's symbol)
+    W, b = run.leaves[f"{layer.path}.weight"], run.leaves[f"{layer.path}.bias"]
     return h @ W + b.unsqueeze(1) if layer.scratch else affine(h, W, b)
 
 
 def _conv(layer: Conv, h: torch.Tensor, run: Pass) -> torch.Tensor:
     """(M, B, inputs, height, width) → (M, B, outputs, height', width'); several cells are groups of channels."""
-    K = run.leaves[f"{layer.path}.weight"]  # (M, outputs, inputs, kernel, kernel)  # noqa: N806  (the book's symbol)
+    K = run.leaves[f"{layer.path}.weight"]  # (M, outputs, inputs, kernel, kernel)
     b = run.leaves[f"{layer.path}.bias"].flatten() if layer.bias else None
-    M = len(K)  # noqa: N806
+    M = len(K)
     o = torch.nn.functional.conv2d(_folded(h), K.flatten(0, 1), b, layer.stride, layer.padding, groups=M)
     return _unfolded(o, M)
 
@@ -159,7 +159,7 @@ def _folded(h: torch.Tensor) -> torch.Tensor:
     return h.squeeze(0) if len(h) == 1 else h.transpose(0, 1).flatten(1, 2)
 
 
-def _unfolded(h: torch.Tensor, M: int) -> torch.Tensor:  # noqa: N803
+def _unfolded(h: torch.Tensor, M: int) -> torch.Tensor:
     """Undo :func:`_folded`: (B, M·C, …) → (M, B, C, …)."""
     return h.unsqueeze(0) if M == 1 else h.view(len(h), M, -1, *h.shape[2:]).transpose(0, 1)
 
@@ -175,9 +175,9 @@ def _pool(layer: Pool, h: torch.Tensor, run: Pass) -> torch.Tensor:
 
 
 def _batch_norm(layer: BatchNorm, h: torch.Tensor, run: Pass) -> torch.Tensor:
-    """Normalize every cell's features by its own batch: cells stand side by side as features."""
-    M = len(h)  # noqa: N806
-    scale, shift = run.leaves[f"{layer.path}.weight"].flatten(), run.leaves[f"{layer.path}.bias"].flatten()
+    """Normalize every cell's features by its own batch: cells stand side by side as features, (B, M·C, …)."""
+    M = len(h)
+    scale, shift = run.leaves[f"{layer.path}.weight"].flatten(), run.leaves[f"{layer.path}.bias"].flatten()  # (M·C,)
     mean = variance = None
     if run.track or not run.batch_statistics:
         mean = run.parameters.buffers[f"{layer.path}.running_mean"].view(-1)
@@ -194,11 +194,11 @@ def _dropout(layer: Dropout, h: torch.Tensor, run: Pass) -> torch.Tensor:
 
 def _embedding_bag(layer: EmbeddingBag, h: torch.Tensor, run: Pass) -> torch.Tensor:
     """Average the embeddings of tokens (M, B, length) → (M, B, features); every cell looks into its own table."""
-    E = run.leaves[f"{layer.path}.weight"]  # (M, count, features)  # noqa: N806
-    offsets = torch.arange(len(E), device=E.device) * layer.count
+    E = run.leaves[f"{layer.path}.weight"]  # (M, count, features)
+    offsets = torch.arange(len(E), device=E.device) * layer.count  # (M,): where each cell's table begins
     tokens = (h.long() + offsets[:, None, None]).flatten(0, 1)  # (M·B, length)
     table = E.squeeze(0) if len(E) == 1 else E.flatten(0, 1)  # a sparse gradient cannot be reshaped
-    bags = torch.nn.functional.embedding_bag(tokens, table, mode="mean", sparse=run.sparse)
+    bags = torch.nn.functional.embedding_bag(tokens, table, mode="mean", sparse=run.sparse)  # (M·B, features)
     return bags.view(*h.shape[:2], -1)
 
 
@@ -253,9 +253,9 @@ class Derived:
     def _through(
         self, parameters: Parameters, masks: Masks | None, h: torch.Tensor, back: list[_Back] | None
     ) -> torch.Tensor:
-        for layer in self.model:
+        for layer in self.model:  # h (M, B, …)
             if isinstance(layer, Flatten):
-                h = h.flatten(2)
+                h = h.flatten(2)  # (M, B, H)
             elif isinstance(layer, Linear):
                 h = _affine(layer.path, parameters, h, back)
             elif isinstance(layer, Activation):
@@ -266,13 +266,13 @@ class Derived:
 
 
 def _affine(path: str, parameters: Parameters, h: torch.Tensor, back: list[_Back] | None) -> torch.Tensor:
-    W, b = parameters.leaves[f"{path}.weight"], parameters.leaves[f"{path}.bias"]  # noqa: N806
+    W, b = parameters.leaves[f"{path}.weight"], parameters.leaves[f"{path}.bias"]  # (M, inputs, outputs), (M, outputs)
     way, is_first = way_of(h, W), not back
 
     def affine_back(g: torch.Tensor, gradients: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        way.of_W(h, g, gradients[f"{path}.weight"])
+        way.of_W(h, g, gradients[f"{path}.weight"])  # hᵀ g, from (M, B, inputs) and (M, B, outputs)
         gradients[f"{path}.bias"].copy_(g.sum(1))  # by itself: summed into a block's columns it takes thrice as long
-        return g if is_first else way.of_x(g, W)
+        return g if is_first else way.of_x(g, W)  # g Wᵀ (M, B, inputs); nobody asks for that of the data
 
     if back is not None:
         back.append(affine_back)

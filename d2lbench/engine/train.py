@@ -147,7 +147,7 @@ class Training:
 
     def train_epoch(self, epoch: int) -> None:
         """Take one step for every batch; nothing is read back from the device before the epoch's end."""
-        P = self.parameters.block  # (M, N)  # noqa: N806
+        P = self.parameters.block  # (M, N)
         self.begin(epoch)
         losses: list[torch.Tensor] = []
         health = P.new_empty(len(self.sizes), len(P))  # (T, M)

@@ -96,10 +96,10 @@ class FamilyRows:
         """
         dtype, steps = self.parameters.dtype, len(rates)
         hyper = {**self._hyper, "lr": rates[:, self.rows, None]}  # (T, m, 1)
-        step = torch.arange(first_step, first_step + steps, dtype=torch.float64, device=rates.device)[:, None, None]
-        varying = {"lr": hyper["lr"], **self.family.per_step(hyper, step - self._built)}
-        constant = {name: value.to(dtype) for name, value in self._hyper.items()}
-        unbound = {name: value.to(dtype).expand(steps, -1, 1).unbind(0) for name, value in varying.items()}
+        step = torch.arange(first_step, first_step + steps, dtype=torch.float64, device=rates.device)  # (T,)
+        varying = {"lr": hyper["lr"], **self.family.per_step(hyper, step[:, None, None] - self._built)}
+        constant = {name: value.to(dtype) for name, value in self._hyper.items()}  # (m, 1) each
+        unbound = {name: value.to(dtype).expand(steps, -1, 1).unbind(0) for name, value in varying.items()}  # T of them
         self._steps = [constant | {name: value[t] for name, value in unbound.items()} for t in range(steps)]
 
     def update(self, gradients: torch.Tensor, t: int) -> None:
