@@ -117,8 +117,8 @@ def module(model: Model, dropout: Callable[[Dropout], nn.Module] | None = None) 
         else:
             made = _MAKERS[type(layer)](layer)
         # A module's name holds no dots; what learns nothing is named by its place.
-        learns = isinstance(layer, Learned)
-        named[layer.path.replace(".", "_") if learns else f"{type(layer).__name__.lower()}{len(named)}"] = made
+        place = f"{type(layer).__name__.lower()}{len(named)}"
+        named[layer.path.replace(".", "_") if isinstance(layer, Learned) else place] = made
     return nn.Sequential(named)
 
 
