@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -13,7 +14,24 @@ from d2lbench.core.kinds import ExperimentTraits, MetricTraits
 from d2lbench.core.registry import register
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import torch
+
+
+def _optimizer(name: str, w: torch.Tensor, lr: float, **options: float) -> torch.optim.Optimizer:
+    """Return torch's optimizer of one tensor; ``momentum`` is SGD with a momentum of 0.9."""
+    from torch import optim
+
+    known: Mapping[str, Callable[..., optim.Optimizer]] = {
+        "sgd": optim.SGD,
+        "momentum": functools.partial(optim.SGD, momentum=0.9),
+        "asgd": optim.ASGD,
+        "adam": optim.Adam,
+        "adamw": optim.AdamW,
+        "adamax": optim.Adamax,
+    }
+    return known[name]([w], lr=lr, **options)
 
 
 @register(ExperimentTraits, "least-squares", metrics={"gap": MetricTraits()})
@@ -79,7 +97,12 @@ def optimizer_memory(
     del seed  # nothing is drawn
     w = torch.ones(PARAMETERS, requires_grad=True)
     curvature = torch.logspace(-3, 2, PARAMETERS)
-    run = _remembering(optimizer, w)
+    if optimizer == "lbfgs":  # tolerances of 0: it must not stop before its history is full
+        run: torch.optim.Optimizer = torch.optim.LBFGS(
+            [w], max_iter=FILLING, max_eval=10 * FILLING, history_size=100, tolerance_grad=0, tolerance_change=0
+        )
+    else:
+        run = _optimizer(optimizer, w, 0.001)
 
     def closure() -> float:
         run.zero_grad()
@@ -89,20 +112,6 @@ def optimizer_memory(
 
     run.step(closure)
     return {"state_bytes": _bytes(dict(run.state)) / PARAMETERS}
-
-
-def _remembering(name: str, w: torch.Tensor) -> torch.optim.Optimizer:
-    from torch import optim
-
-    if name == "lbfgs":  # tolerances of 0: it must not stop before its history is full
-        return optim.LBFGS(
-            [w], max_iter=FILLING, max_eval=10 * FILLING, history_size=100, tolerance_grad=0, tolerance_change=0
-        )
-    if name in ("sgd", "momentum"):
-        return optim.SGD([w], lr=0.001, momentum=0.9 if name == "momentum" else 0.0)
-    if name == "asgd":
-        return optim.ASGD([w], lr=0.001)
-    return optim.Adam([w], lr=0.001) if name == "adam" else optim.Adamax([w], lr=0.001)
 
 
 def _bytes(value: Any) -> int:
@@ -156,7 +165,8 @@ def penalty_or_decay(seed: int, /, *, optimizer: Literal["sgd", "momentum", "ada
     y = x @ torch.randn(10, generator=draw, dtype=torch.float64)
     start = torch.randn(10, generator=draw, dtype=torch.float64)
     pair = [start.clone().requires_grad_() for _ in range(2)]
-    runs = [_decaying(optimizer, pair[0], 0.0), _decaying(optimizer, pair[1], STRENGTH)]
+    penalized = _optimizer("adam" if optimizer == "adamw" else optimizer, pair[0], 0.05)
+    runs = [penalized, _optimizer(optimizer, pair[1], 0.05, weight_decay=STRENGTH)]
     gap = 0.0
     for _ in range(50):
         for w, run, penalty in zip(pair, runs, (STRENGTH, 0.0), strict=True):
@@ -165,18 +175,6 @@ def penalty_or_decay(seed: int, /, *, optimizer: Literal["sgd", "momentum", "ada
             run.step()
         gap = max(gap, float((pair[0] - pair[1]).detach().abs().max()))
     return {"largest_gap": gap}
-
-
-def _decaying(name: str, w: torch.Tensor, decay: float) -> torch.optim.Optimizer:
-    from torch import optim
-
-    if name == "sgd":
-        return optim.SGD([w], lr=0.05, weight_decay=decay)
-    if name == "momentum":
-        return optim.SGD([w], lr=0.05, momentum=0.9, weight_decay=decay)
-    if name == "adamw" and decay:
-        return optim.AdamW([w], lr=0.05, weight_decay=decay)
-    return optim.Adam([w], lr=0.05, weight_decay=decay)
 
 
 #: Errors span decades, so sides differ by ratio; a twentieth matters, as of losses.
@@ -249,7 +247,7 @@ def step_bound(seed: int, /, *, optimizer: Literal["adam", "adamax"]) -> dict[st
 
     streams = _hard_gradients(seed)  # (STEPS, parameters)
     w = torch.zeros(streams.shape[1], dtype=torch.float64, requires_grad=True)
-    run = (torch.optim.Adam if optimizer == "adam" else torch.optim.Adamax)([w], lr=1.0)
+    run = _optimizer(optimizer, w, 1.0)
     w.grad = torch.zeros_like(w)
     run.step()
     run.state[w]["step"].fill_(SILENT)  # a step without gradient changes nothing but this count
