@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from d2lbench.analysis.headlines import headline_of, interval
+from d2lbench.analysis.headlines import headline_of, interval, shown_metric
 from d2lbench.analysis.model import CheckView
 from d2lbench.analysis.statistics import sign_flip_p
-from d2lbench.core.spec import Component
 
 if TYPE_CHECKING:
     from d2lbench.analysis.figures import Interval
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
 #: Level of the A/A check. About one grid in a hundred fails it by luck: it warns, it proves nothing.
 LEVEL = 0.01
-_START = Component("metric", "train_loss", (("at", "start"),))
-_END = Component("metric", "train_loss", (("at", "last"),))
 
 
 def check_views(results: Results) -> tuple[CheckView, ...]:
@@ -69,10 +66,11 @@ def _same(results: Results, arm: Arm) -> CheckView:
 
 def _learns_nothing(results: Results, arm: Arm) -> CheckView:
     says = "The baseline at rate 0: the training loss must stay where it starts, while the baseline's falls."
+    at_start, at_end = (shown_metric("train_loss", at=at) for at in ("start", "last"))
     kept, learned = [], []
     for seed in results.grid.seeds:
-        start, end = (results.read(arm.default(seed), metric) for metric in (_START, _END))
-        base = results.read(_baseline(results).default(seed), _END)
+        start, end = (results.read(arm.default(seed), metric) for metric in (at_start, at_end))
+        base = results.read(_baseline(results).default(seed), at_end)
         if start is None or end is None or base is None:
             continue
         kept.append(float(end - start))

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from d2lbench.analysis.headlines import shown_metric
 from d2lbench.analysis.tables import change_label, context_label
 from d2lbench.core.registry import REGISTRY, REQUIRED
-from d2lbench.core.spec import COMPONENT_KEYS, SCALAR_KEYS, Component, Config, spelled
+from d2lbench.core.spec import COMPONENT_KEYS, SCALAR_KEYS, Config, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from d2lbench.analysis.results import Results
     from d2lbench.core.spec import Cell
     from d2lbench.grid.arms import Arm
+    from d2lbench.grid.claims.statement import Metric
 
 #: Cells that spreadsheets would run as formulas begin so.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -41,14 +43,13 @@ def _cells(results: Results) -> Iterator[tuple[Arm, str, Cell]]:
                 yield arm, "", arm.default(seed)
 
 
-def _metrics(results: Results) -> list[Component]:
+def _metrics(results: Results) -> list[Metric]:
     """Return the metrics that need no further option and those that claims name, if the grid trains; else those."""
-    claimed = [part.metric for claim in results.grid.claims for part in claim.parts]
-    claimed = [metric for metric in claimed if metric.name in REGISTRY.names("metric")]
+    claimed = [part.measure.metric for claim in results.grid.claims for part in claim.parts]
     if not any(isinstance(arm.config, Config) for arm in results.grid.arms):
         return []
     plain = [
-        Component("metric", entry.name, tuple(sorted(entry.resolve({}).items())))
+        shown_metric(entry.name, **entry.resolve({}))
         for entry in REGISTRY.entries("metric")
         if not any(option.default is REQUIRED for option in entry.options.values())
     ]
@@ -80,18 +81,14 @@ def _became(results: Results, cell: Cell) -> dict[str, Any]:
     return {"status": run.status, "reason": run.reason, "diverged_step": run.diverged_step}
 
 
-def _measured(results: Results, cell: Cell, metrics: list[Component]) -> dict[str, float | None]:
+def _measured(results: Results, cell: Cell, metrics: list[Metric]) -> dict[str, float | None]:
     run = results.run(cell)
     if run is None:
-        return {_column(metric): None for metric in metrics}
+        return {metric.label(): None for metric in metrics}
     if not isinstance(cell.config, Config):  # an experiment names its own metrics
         return {name: float(y[-1]) for name, (_, y) in sorted((run.series or {}).items())}
-    values = {_column(metric): results.read(cell, metric) for metric in metrics}
+    values = {metric.label(): results.read(cell, metric) for metric in metrics}
     return {name: float(value) for name, value in values.items() if not hasattr(value, "__len__")}
-
-
-def _column(metric: Component) -> str:
-    return metric.label()
 
 
 def as_csv(table: pd.DataFrame) -> str:

@@ -11,14 +11,13 @@ from d2lbench.analysis.figures import Interval
 from d2lbench.analysis.statistics import t_interval
 from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.registry import REGISTRY
-from d2lbench.core.spec import Component, Config
-from d2lbench.grid.claims.measures import metric_entry
+from d2lbench.core.spec import Component, Config, Value
+from d2lbench.grid.claims.measures import metric_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from d2lbench.catalogue.metrics import Record
     from d2lbench.grid.arms import Configuration
+    from d2lbench.grid.claims.statement import Metric
     from d2lbench.grid.model import Grid
 
 #: Stands for an exact zero, so that it has a logarithm.
@@ -49,9 +48,9 @@ class Headline:
     trivial_label: str
     when_diverged: str
 
-    def metric(self, split: str, at: str = "last") -> Component:
+    def metric(self, split: str, at: str = "last") -> Metric:
         """Return the metric on a split (``train``, ``validation``, ``test``)."""
-        return Component("metric", f"{split}_{self.word}", (("at", at),))
+        return shown_metric(f"{split}_{self.word}", at=at)
 
     @property
     def sign(self) -> int:
@@ -79,6 +78,11 @@ class Headline:
         return record.constant_loss if self.as_ratio else record.chance
 
 
+def shown_metric(name: str, **options: Value) -> Metric:
+    """Return a metric that tables, figures and checks show of every grid; those of claims come with the claims."""
+    return metric_of(REGISTRY, Component("metric", name, tuple(sorted(options.items()))))
+
+
 ACCURACY: Final = Headline("accuracy", "share", as_ratio=False, trivial_label="majority class", when_diverged="chance")
 LOSS: Final = Headline("loss", "", as_ratio=True, trivial_label="best constant", when_diverged="the best constant")
 
@@ -96,10 +100,10 @@ def headline_of(grid: Grid) -> Headline:
     return LOSS if trained and all(predicts_numbers(config) for config in trained) else ACCURACY
 
 
-def unit_of(metric: Component, configs: Sequence[Configuration]) -> str:
+def unit_of(metric: Metric, configs: Iterable[Configuration]) -> str:
     """Return a metric's unit; a squared error is in no nats, which is what losses of classes are in."""
-    unit = metric_entry(REGISTRY, metric).traits.unit
-    return "" if unit == "nats" and any(predicts_numbers(config) for config in configs) else unit
+    unit = metric.traits.unit
+    return "" if unit == "nats" and any(map(predicts_numbers, configs)) else unit
 
 
 def interval(values: Iterable[float | None]) -> Interval:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from d2lbench.analysis.statistics import Part
+
 if TYPE_CHECKING:
     from d2lbench.analysis.figures import FigureGroup, Interval
     from d2lbench.analysis.statistics import Judgement
@@ -58,15 +60,12 @@ class SeedRow:
     second_pick: str = ""
 
 
-@dataclass(frozen=True)
-class PartView:
-    """One comparison of a claim with its seeds: what a reader needs to see and to recompute the p."""
+@dataclass(frozen=True, kw_only=True)
+class PartView(Part):
+    """One comparison of a claim with its seeds: what was judged, what a reader needs to see and to recompute the p."""
 
-    label: str
     first: str
     second: str
-    relation: str  # greater, no_worse, same
-    margin: float
     seeds: tuple[SeedRow, ...]
     correlation: float | None = None
     edge_share: float = 0.0  # share of seeds whose pick lies on the ladder's edge, worse side
@@ -96,8 +95,6 @@ class ClaimView:
     parts: tuple[PartView, ...] = ()
     after_data: bool = False
     exploratory: bool = False
-    family_size: int = 0
-    suite_word: str = ""
     found: float | None = None  # identities, counts, demonstrations: the number itself, beside
     stated: float | None = None  # the one that was stated or predicted
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from d2lbench.analysis.figures import Curve, FigureGroup, Interval, Panel
-from d2lbench.analysis.headlines import headline_of, interval
+from d2lbench.analysis.headlines import headline_of, interval, shown_metric
 from d2lbench.analysis.heat_maps import heat_maps
-from d2lbench.analysis.statistics import expected_best_of
 from d2lbench.analysis.tables import change_label, context_label, trained, trivial
-from d2lbench.core.spec import Component, Config
+from d2lbench.catalogue.statistics import expected_best_of
+from d2lbench.core.spec import Config
 
 if TYPE_CHECKING:
     from d2lbench.analysis.headlines import Headline
@@ -220,7 +220,7 @@ def gradient_norms(results: Results) -> FigureGroup | None:
 
 
 def _over_depth(results: Results, label: str, arms: Sequence[Arm]) -> Curve:
-    metric = Component("metric", "log10_gradient_norm", (("at", "start"), ("layer", 1)))
+    metric = shown_metric("log10_gradient_norm", at="start", layer=1)
     ordered = sorted(arms, key=_depth)
     columns = [[results.read(arm.default(seed), metric) for seed in results.grid.seeds] for arm in ordered]
     curve = _curve(label, [_depth(arm) for arm in ordered], columns, is_baseline=ordered[0].is_baseline)

@@ -17,7 +17,6 @@ from d2lbench.analysis.results import decisive_seeds
 from d2lbench.analysis.statistics import Interval, prediction_interval
 from d2lbench.analysis.tables import change_label, context_label
 from d2lbench.core.spec import Config
-from d2lbench.grid.claims.measures import metric_entry
 
 if TYPE_CHECKING:
     from d2lbench.analysis.results import Reading, Results
@@ -41,7 +40,7 @@ def _view(results: Results, entry: Published) -> PublishedView:
     found = (results.reading(entry.arm, seed, entry.metric, "default", None) for seed in seeds)
     readings = [reading for reading in found if reading is not None and math.isfinite(reading.value)]
     values = tuple(reading.value for reading in readings)
-    ratio = metric_entry(results.registry, entry.metric).traits.as_ == "ratio" and all(value > 0 for value in values)
+    ratio = entry.metric.traits.as_ == "ratio" and all(value > 0 for value in values)
     known = _interval(values, ratio=ratio) if len(values) >= FEWEST_SEEDS else None
     unit = unit_of(entry.metric, [entry.arm.config])
     return PublishedView(
@@ -62,7 +61,7 @@ def _view(results: Results, entry: Published) -> PublishedView:
         differs=entry.differs,
         notes=(
             *_notes(readings, known, len(grid.declared_seeds)),
-            *_censored(results, entry, values),
+            *_censored(entry, values),
             *_shape(known, unit, len(values), ratio=ratio),
         ),
     )
@@ -116,10 +115,10 @@ def _notes(readings: list[Reading], interval: Interval | None, declared: int) ->
     return notes
 
 
-def _censored(results: Results, entry: Published, values: tuple[float, ...]) -> list[str]:
+def _censored(entry: Published, values: tuple[float, ...]) -> list[str]:
     """Return how many runs never got to what the metric waits for."""
     config = entry.arm.config
-    if not isinstance(config, Config) or not metric_entry(results.registry, entry.metric).traits.censored:
+    if not isinstance(config, Config) or not entry.metric.traits.censored:
         return []
     late = sum(value > config.epochs for value in values)
     return [f"{late} of {len(values)} runs never got there: counted as budget + 1"] if late else []

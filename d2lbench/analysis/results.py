@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from d2lbench.catalogue.metrics import Record
-from d2lbench.core.kinds import DatasetTraits, MetricTraits
+from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.registry import REGISTRY, Registry
 from d2lbench.core.spec import Cell, Config
-from d2lbench.grid.claims.measures import metric_entry
 from d2lbench.store import FINISHED, Run
 
 if TYPE_CHECKING:
     from d2lbench.core.spec import Component
     from d2lbench.grid.arms import Arm
+    from d2lbench.grid.claims.statement import Metric
     from d2lbench.grid.model import Grid
 
 
@@ -29,15 +29,23 @@ SCARCELY = 0.01
 
 @dataclass(frozen=True)
 class Reading:
-    """One number read of one run, and whether that run diverged; ``pick`` is the rung it was picked from.
+    """One number read of a run, or of the runs of a side; and whether one of them diverged.
 
-    ``edge``: the pick lies at an end of its ladder, and no rung inside the ladder is as good.
+    Attributes
+    ----------
+    pick
+        The rungs that were picked, in words.
+    edge
+        Whether a pick lies at an end of its ladder, and no rung inside the ladder is as good.
+    cut
+        Whether a window runs into the ladder's end.
     """
 
     value: float
     diverged: bool = False
-    pick: int | None = None
+    pick: str = ""
     edge: bool = False
+    cut: bool = False
 
 
 @dataclass
@@ -48,9 +56,9 @@ class Results:
     runs: Mapping[str, Run]
     registry: Registry = field(default=REGISTRY)
     environment: str = ""
-    _values: dict[tuple[str, Component], Any] = field(default_factory=dict)
+    _values: dict[tuple[str, Metric], Any] = field(default_factory=dict)
     _records: dict[str, Record] = field(default_factory=dict)
-    _picks: dict[tuple[str, int, Component], tuple[int, bool] | None] = field(default_factory=dict)
+    _picks: dict[tuple[str, int, Metric], tuple[int, bool] | None] = field(default_factory=dict)
 
     def run(self, cell: Cell) -> Run | None:
         """Return the finished run of a cell, or None."""
@@ -73,24 +81,22 @@ class Results:
             )
         return self._records[cell.id]
 
-    def read(self, cell: Cell, metric: Component) -> Any:
+    def read(self, cell: Cell, metric: Metric) -> Any:
         """Return a metric's value (a number, or a curve's values) of a cell; None where the cell is not finished."""
         key = (cell.id, metric)
         if key not in self._values:
             record = self.record(cell)
-            entry = metric_entry(self.registry, metric)
-            self._values[key] = None if record is None else entry.factory(record, **dict(metric.options))
+            self._values[key] = None if record is None else metric.read(record)
         return self._values[key]
 
-    def positions(self, cell: Cell, metric: Component) -> Any:
+    def positions(self, cell: Cell, metric: Metric) -> Any:
         """Return the epochs of a curve metric's values."""
         record = self.record(cell)
-        columns = self.registry.get(MetricTraits, metric.name).traits.series(metric)
-        return None if record is None else record.curve(columns[0])[0]
+        return None if record is None else record.curve(metric.series[0])[0]
 
     # ------------------------------------------------------------------------------------------------- tuning
 
-    def pick(self, arm: Arm, seed: int, select: Component | None) -> int | None:
+    def pick(self, arm: Arm, seed: int, select: Metric | None) -> int | None:
         """Return which rung the arm picks at a seed by ``select``; None where a trial is missing or nothing tuned.
 
         Ties go to the first rung; a diverged trial ranks last.
@@ -98,7 +104,8 @@ class Results:
         found = self._picked(arm, seed, select)
         return None if found is None else found[0]
 
-    def _picked(self, arm: Arm, seed: int, select: Component | None) -> tuple[int, bool] | None:
+    def _picked(self, arm: Arm, seed: int, select: Metric | None) -> tuple[int, bool] | None:
+        """Return the rung that an arm picks, and whether it points beyond the ladder's end."""
         if not arm.rungs or select is None:
             return None
         key = (arm.label, seed, select)
@@ -106,23 +113,22 @@ class Results:
             self._picks[key] = self._best(arm, seed, select)
         return self._picks[key]
 
-    def _best(self, arm: Arm, seed: int, select: Component) -> tuple[int, bool] | None:
+    def _best(self, arm: Arm, seed: int, select: Metric) -> tuple[int, bool] | None:
         cells = arm.trials(seed)
         values = [self.read(cell, select) for cell in cells]
         if any(value is None for value in values):
             return None
-        sign = -1 if self.registry.get(MetricTraits, select.name).traits.better == "lower" else 1
         ranks = []
         for cell, value in zip(cells, values, strict=True):
             run = self.run(cell)
             last = run is None or run.status == "diverged" or math.isnan(value)
-            ranks.append(-math.inf if last else sign * value)
+            ranks.append(-math.inf if last else select.sign * value)
         best = ranks.index(max(ranks))
         inside = [ranks[k] for k in range(len(ranks)) if k not in ladder_ends(arm)]
         beyond = best in ladder_ends(arm) and max(inside, default=-math.inf) < ranks[best]
         return best, beyond and self._learned(cells[best], select, values[best])
 
-    def _learned(self, cell: Cell, select: Component, value: float) -> bool:
+    def _learned(self, cell: Cell, select: Metric, value: float) -> bool:
         """Say whether a trial did better than a predictor that never looks at the input."""
         record = self.record(cell)
         if record is None or not isinstance(cell.config, Config):
@@ -144,7 +150,7 @@ class Results:
         own = dataset.get(split)
         return float(sizes.get(split, math.inf) if own is None else own)
 
-    def on_the_edge(self, arm: Arm, seed: int, select: Component | None) -> bool:
+    def on_the_edge(self, arm: Arm, seed: int, select: Metric | None) -> bool:
         """Say whether an arm's pick lies at an end of its ladder, so that a longer ladder might hold a better one.
 
         Not so where an inner rung is as good (a strength too small to matter ties with its neighbour), nor where no
@@ -154,14 +160,14 @@ class Results:
         found = self._picked(arm, seed, select)
         return found is not None and found[1]
 
-    def cell(self, arm: Arm, seed: int, stage: str, select: Component | None) -> tuple[Cell | None, int | None]:
+    def cell(self, arm: Arm, seed: int, stage: str, select: Metric | None) -> tuple[Cell | None, int | None]:
         """Return the cell that stands for an arm at a seed, and the rung that it was picked from."""
         if not arm.rungs or stage == "default":
             return arm.default(seed), None
         pick = self.pick(arm, seed, select)
         return (None, None) if pick is None else (arm.trials(seed)[pick], pick)
 
-    def reading(self, arm: Arm, seed: int, metric: Component, stage: str, select: Component | None) -> Reading | None:
+    def reading(self, arm: Arm, seed: int, metric: Metric, stage: str, select: Metric | None) -> Reading | None:
         """Return a scalar metric of an arm at a seed; None where a cell that it takes is missing."""
         cell, pick = self.cell(arm, seed, stage, select)
         if cell is None:
@@ -170,14 +176,11 @@ class Results:
         if value is None:
             return None
         edge = pick is not None and self.on_the_edge(arm, seed, select)
-        return Reading(float(value), self._touched_by_divergence(cell, metric), pick, edge)
+        run = self.run(cell)  # what is read before the first step knows of no divergence
+        diverged = run is not None and run.status == "diverged" and metric.get("at") != "start"
+        return Reading(float(value), diverged, "" if pick is None else rung_label(arm, pick), edge)
 
-    def _touched_by_divergence(self, cell: Cell, metric: Component) -> bool:
-        """Say whether a cell diverged and the metric looks at what came of it: not one read before the first step."""
-        run = self.run(cell)
-        return run is not None and run.status == "diverged" and dict(metric.options).get("at") != "start"
-
-    def picks_in_words(self, arm: Arm, select: Component | None) -> str:
+    def picks_in_words(self, arm: Arm, select: Metric | None) -> str:
         """Say which rungs the seeds picked: ``lr=0.1 (9 seeds), lr=0.3 (3)``."""
         picks = [self.pick(arm, seed, select) for seed in self.grid.seeds]
         counts = Counter(pick for pick in picks if pick is not None)

@@ -10,7 +10,6 @@ from d2lbench.analysis.results import decisive_seeds
 from d2lbench.analysis.statistics import crossed_bootstrap
 from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.spec import Config
-from d2lbench.grid.claims.measures import metric_entry
 from d2lbench.grid.claims.statement import Side
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from d2lbench.analysis.model import SeedRow
     from d2lbench.analysis.results import Results
     from d2lbench.grid.arms import Arm
-    from d2lbench.grid.claims.statement import Comparison, Part
+    from d2lbench.grid.claims.statement import Measure, Metric, Part
 
 #: The end of training over which a metric should have stopped moving, as a share of the epochs.
 LATE = 0.1
@@ -29,36 +28,35 @@ LATE = 0.1
 LATE_AT_MOST = 0.25
 
 
-def settled(results: Results, part: Part, comparison: Comparison) -> float | None:
+def settled(results: Results, part: Part) -> float | None:
     """Return how much the metric still moves over the last 10 % of training, in its unit; the worse side's mean.
 
     None where the metric has no curve, the statistic does not read its end, or no evaluation lies near the end.
     """
-    entry = metric_entry(results.registry, part.metric)
-    if part.along not in {"", "contexts", "arms"} or not entry.traits.curve:
+    metric = part.measure.metric
+    if part.measure.along not in {"", "contexts", "arms"} or not metric.traits.curve:
         return None
-    if dict(part.metric.options).get("at", "last") != "last":
+    if metric.get("at", "last") != "last":
         return None
-    column = entry.traits.series(part.metric)[0]
     moves = []
-    for side in comparison.sides:
+    for side in part.sides:
         changes = [
             change
             for arm in side.arms
             for seed in decisive_seeds(results.grid)
-            if (change := _late_change(results, arm, seed, side.stage, part, column)) is not None
+            if (change := _late_change(results, arm, seed, side.stage, part.measure)) is not None
         ]
         if changes:
             moves.append(float(np.mean(changes)))
     return max(moves, key=abs, default=None)
 
 
-def _late_change(results: Results, arm: Arm, seed: int, stage: str, part: Part, column: str) -> float | None:
-    cell, _ = results.cell(arm, seed, stage, part.select)
+def _late_change(results: Results, arm: Arm, seed: int, stage: str, measure: Measure) -> float | None:
+    cell, _ = results.cell(arm, seed, stage, measure.select)
     record = None if cell is None else results.record(cell)
     if record is None or record.diverged:
         return None
-    x, y = record.curve(column)
+    x, y = record.curve(measure.metric.series[0])
     if len(y) < 2:  # noqa: PLR2004  (two points make a change)
         return None
     early = min(int(np.searchsorted(x, (1 - LATE) * x[-1], side="right")) - 1, len(y) - 2)
@@ -67,18 +65,16 @@ def _late_change(results: Results, arm: Arm, seed: int, stage: str, part: Part, 
     return float(y[-1] - y[early])
 
 
-def notes(results: Results, part: Part, comparison: Comparison, rows: Sequence[SeedRow]) -> tuple[str, ...]:
+def notes(part: Part, rows: Sequence[SeedRow]) -> tuple[str, ...]:
     """Return what a reader must know of a comparison's numbers: censored values, and what they generalize to."""
-    told = []
-    if metric_entry(results.registry, part.metric).traits.censored:
-        for name, side in (("first", comparison.first), ("second", comparison.second)):
+    told, metric = [], part.measure.metric
+    if metric.traits.censored:
+        for name, side in (("first", part.first), ("second", part.second)):
             late = sum(getattr(row, name) > _budget(side) for row in rows) if isinstance(side, Side) else 0
             if late:
                 told.append(f"the {name} side never got there in {late} of {len(rows)} seeds: counted as budget + 1")
-    datasets = {
-        arm.config.dataset.name for side in comparison.sides for arm in side.arms if isinstance(arm.config, Config)
-    }
-    if "digits" in datasets and part.metric.name.startswith("test_"):
+    datasets = {arm.config.dataset.name for arm in part.arms if isinstance(arm.config, Config)}
+    if "digits" in datasets and metric.name.startswith("test_"):
         told.append("over splits of these 1,797 images")
     return tuple(told)
 
@@ -87,31 +83,30 @@ def _budget(side: Side) -> int:
     return max(arm.config.epochs for arm in side.arms if isinstance(arm.config, Config))
 
 
-def on_such_data(results: Results, part: Part, comparison: Comparison) -> tuple[float, float] | None:
+def on_such_data(results: Results, part: Part) -> tuple[float, float] | None:
     """Return the 95 % interval of a test accuracy difference over seeds and test examples, by crossed bootstrap.
 
     None unless every seed is judged on the same test examples (those of published files; digits draw their split by
     seed, and synthetic data all their examples).
     """
-    if part.metric.name != "test_accuracy" or part.along or not isinstance(comparison.second, Side):
+    if part.measure.metric.name != "test_accuracy" or part.measure.along or not isinstance(part.second, Side):
         return None
-    config = comparison.first.arm.config
+    config = part.first.arm.config
     if not isinstance(config, Config) or results.registry.get(DatasetTraits, config.dataset.name).traits.embedded:
         return None
-    first = _hits(results, part, comparison.first)
-    second = _hits(results, part, comparison.second)
+    first, second = (_hits(results, side, part.measure.select) for side in (part.first, part.second))
     if first is None or second is None:
         return None
     interval = crossed_bootstrap(first, second)
     ends = (interval.low, interval.high)
-    return ends if comparison.sign > 0 else (-ends[1], -ends[0])
+    return ends if part.sign > 0 else (-ends[1], -ends[0])
 
 
-def _hits(results: Results, part: Part, side: Side) -> NDArray[np.bool_] | None:
+def _hits(results: Results, side: Side, select: Metric | None) -> NDArray[np.bool_] | None:
     """Return which test examples each seed got right, (seeds, examples); None where a run is missing."""
     rows = []
     for seed in decisive_seeds(results.grid):
-        cell, _ = results.cell(side.arm, seed, side.stage, part.select)
+        cell, _ = results.cell(side.arm, seed, side.stage, select)
         run = None if cell is None else results.run(cell)
         packed = None if run is None or run.correctness is None else run.correctness.get("test")
         if packed is None:

@@ -3,175 +3,148 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from d2lbench.analysis.results import Reading, Results, decisive_seeds, rung_label
 from d2lbench.catalogue.statistics import window_bounds
-from d2lbench.core.kinds import StatisticTraits
 from d2lbench.core.spec import Cell
-from d2lbench.grid.claims.measures import metric_entry
+from d2lbench.grid.claims.statement import Side
 
 if TYPE_CHECKING:
-    from d2lbench.grid.claims.statement import Part, Side
+    from d2lbench.grid.claims.statement import Measure
 
 #: Stands below every loss and norm before its logarithm is taken, so that an exact zero has one.
 SMALLEST = 1e-12
 
 
-@dataclass(frozen=True)
-class SideValue:
-    """A side at one seed. ``edge``: a pick lies on its ladder's end; ``cut``: a window runs into the ladder's end."""
-
-    value: float
-    diverged: bool = False
-    pick: str = ""
-    edge: bool = False
-    cut: bool = False
-
-
 class Reducer:
     """Reduces the sides of one part of a claim."""
 
-    def __init__(self, results: Results, part: Part) -> None:
-        self._results, self._part = results, part
-        entry = results.registry.get(StatisticTraits, part.statistic.name)
-        self._statistic = entry
-        self._options: dict[str, Any] = {name: value for name, value in part.statistic.options if name != "reference"}
+    def __init__(self, results: Results, measure: Measure) -> None:
+        self._results, self._measure = results, measure
+        self._metric, self._statistic = measure.metric, measure.statistic
+        self._options: dict[str, Any] = {name: x for name, x in measure.statistic.options if name != "reference"}
         # A regret is a difference itself, so that a ratio of it is one of what it compares.
-        logs_first = entry.traits.linear or part.statistic.name == "regret"
-        self._logs_first = part.as_ == "ratio" and logs_first
-        self._logs_after = part.as_ == "ratio" and not logs_first
-        metric = metric_entry(results.registry, part.metric)
-        self._sign = -1 if metric.traits.better == "lower" else 1
+        logs_first = self._statistic.traits.linear or self._statistic.name == "regret"
+        self._logs_first = measure.as_ == "ratio" and logs_first
+        self._logs_after = measure.as_ == "ratio" and not logs_first
 
-    def __call__(self, side: Side, seed: int) -> SideValue | None:
-        """Return the side's number at a seed; None where a run that it needs is missing or has no finite number."""
+    def __call__(self, side: Side | float, seed: int) -> Reading | None:
+        """Return a side's number at a seed; None where a run that it needs is missing or has no finite number.
+
+        A constant is told on the scale on which sides are compared.
+        """
+        if not isinstance(side, Side):
+            return Reading(_log(side) if self._measure.as_ == "ratio" else side)
         reduced = {
             "": self._single,
             "contexts": self._arms,
             "arms": self._ranked if self._statistic.traits.reference else self._arms,
             "trials": self._regret if self._statistic.name == "regret" else self._trials,
             "epochs": self._epochs,
-        }[self._part.along](side, seed)
+        }[self._measure.along](side, seed)
         if reduced is None or not math.isfinite(reduced.value):
             return None
-        if self._logs_after or (self._logs_first and self._part.along == ""):
-            return SideValue(_log(reduced.value), *_flags(reduced))
+        if self._logs_after or (self._logs_first and self._measure.along == ""):
+            return replace(reduced, value=_log(reduced.value))
         return reduced
 
-    def constant(self, number: float) -> float:
-        """Return a claim's constant on the scale on which sides are compared."""
-        return _log(number) if self._part.as_ == "ratio" else number
-
     def _apply(self, values: Any, positions: Any) -> float:
-        return float(self._statistic.factory(np.asarray(values, float), np.asarray(positions, float), **self._options))
+        reduce = self._statistic.factory
+        return float(reduce(np.asarray(values, float), np.asarray(positions, float), **self._options))
 
-    def _reading(self, side: Side, arm: Any, seed: int) -> Reading | None:
-        return self._results.reading(arm, seed, self._part.metric, side.stage, self._part.select)
+    def _readings(self, side: Side, seed: int) -> list[Reading] | None:
+        """Return the readings of a side's arms at a seed; None where one is missing."""
+        select = self._measure.select
+        found = [self._results.reading(arm, seed, self._metric, side.stage, select) for arm in side.arms]
+        known = [reading for reading in found if reading is not None]
+        return known if len(known) == len(found) else None
 
-    def _single(self, side: Side, seed: int) -> SideValue | None:
-        reading = self._reading(side, side.arm, seed)
-        if reading is None:
+    def _single(self, side: Side, seed: int) -> Reading | None:
+        readings = self._readings(side, seed)
+        return None if readings is None else readings[0]
+
+    def _arms(self, side: Side, seed: int) -> Reading | None:
+        readings = self._readings(side, seed)
+        if readings is None:
             return None
-        return _value(side.arm, reading)
-
-    def _arms(self, side: Side, seed: int) -> SideValue | None:
-        readings = [self._reading(side, arm, seed) for arm in side.arms]
-        known = [reading for reading in readings if reading is not None]
-        if len(known) < len(readings):
-            return None
-        values = [_log(reading.value) if self._logs_first else reading.value for reading in known]
-        singles = [_value(arm, reading) for arm, reading in zip(side.arms, known, strict=True)]
-        return SideValue(
+        values = [_log(reading.value) if self._logs_first else reading.value for reading in readings]
+        return Reading(
             self._apply(values, [point.position for point in side.points]),
-            any(single.diverged for single in singles),
-            "; ".join(single.pick for single in singles if single.pick),
-            any(single.edge for single in singles),
+            any(reading.diverged for reading in readings),
+            "; ".join(reading.pick for reading in readings if reading.pick),
+            any(reading.edge for reading in readings),
         )
 
-    def _ranked(self, side: Side, seed: int) -> SideValue | None:
-        """Rank the arms at this seed against the mean of the reference over the other seeds (of all, if so asked)."""
-        written: Any = dict(self._part.statistic.options).get("reference")
-        reference: dict[str, str] = dict(written) if written else {"stage": "tuned", "seeds": "others"}
-        others = [s for s in decisive_seeds(self._results.grid) if s != seed or reference.get("seeds") != "others"]
-        values = [self._reading(side, arm, seed) for arm in side.arms]
-        stage = reference.get("stage", "tuned")
-        part = self._part
-        table = [[self._results.reading(arm, s, part.metric, stage, part.select) for s in others] for arm in side.arms]
-        read = [*values, *(reading for row in table for reading in row)]
-        if any(reading is None or math.isnan(reading.value) for reading in read):
+    def _ranked(self, side: Side, seed: int) -> Reading | None:
+        """Rank the arms at this seed against the mean of the reference over the other seeds."""
+        reference = replace(side, stage=(self._statistic.get("reference") or {"stage": "tuned"})["stage"])
+        others = [other for other in decisive_seeds(self._results.grid) if other != seed]
+        table = [self._readings(side, seed), *(self._readings(reference, other) for other in others)]
+        known = [row for row in table if row is not None]
+        if len(known) < len(table) or any(math.isnan(reading.value) for row in known for reading in row):
             return None
-        means = [float(np.mean([reading.value for reading in row if reading is not None])) for row in table]
-        return SideValue(
-            self._apply([reading.value for reading in values if reading is not None], means),
-            any(reading.diverged for reading in values if reading),
-            edge=any(reading.edge for reading in values if reading),
+        readings, *rest = known
+        means = [float(np.mean([row[arm].value for row in rest])) for arm in range(len(readings))]
+        return Reading(
+            self._apply([reading.value for reading in readings], means),
+            any(reading.diverged for reading in readings),
+            edge=any(reading.edge for reading in readings),
         )
 
-    def _trials(self, side: Side, seed: int) -> SideValue | None:
-        cells = [Cell(rung.config(seed), seed) for rung in side.rungs]
-        values = [self._results.read(cell, self._part.metric) for cell in cells]
+    def _trials(self, side: Side, seed: int) -> Reading | None:
+        values = [self._results.read(Cell(rung.config(seed), seed), self._metric) for rung in side.rungs]
         if any(value is None or math.isnan(value) for value in values):
             return None
-        positions = [rung.position(self._part.over) for rung in side.rungs]
+        positions = [rung.position(self._measure.over) for rung in side.rungs]
         places = [float(k) if position is None else position for k, position in enumerate(positions)]
+        sign = self._metric.sign
         if self._statistic.name == "best_of_k":  # its best is the highest
-            return SideValue(self._sign * self._apply([self._sign * value for value in values], places))
+            return Reading(sign * self._apply([sign * value for value in values], places))
         if self._statistic.name == "window":
-            oriented = np.asarray([self._sign * value for value in values], float)
+            oriented = np.asarray([sign * value for value in values], float)
             first, last = window_bounds(oriented, float(self._options["within"]))
-            return SideValue(self._apply(oriented, places), cut=first == 0 or last == len(values) - 1)
-        return SideValue(self._apply([_log(value) for value in values] if self._logs_first else values, places))
+            return Reading(self._apply(oriented, places), cut=first == 0 or last == len(values) - 1)
+        return Reading(self._apply([_log(value) for value in values] if self._logs_first else values, places))
 
-    def _regret(self, side: Side, seed: int) -> SideValue | None:
+    def _regret(self, side: Side, seed: int) -> Reading | None:
         """What the judged rung gives away against the picked one, positive when the pick is better."""
-        picked = self._results.reading(side.arm, seed, self._part.metric, "tuned", self._part.select)
-        judged_cell = self._judged(side, seed)
-        if picked is None or judged_cell is None:
+        picked = self._results.reading(side.arm, seed, self._metric, "tuned", self._measure.select)
+        cell = self._judged(side, seed)
+        run = None if cell is None else self._results.run(cell)
+        if picked is None or cell is None or run is None:
             return None
-        judged = self._results.read(judged_cell, self._part.metric)
-        run = self._results.run(judged_cell)
-        if judged is None or run is None:
-            return None
-        single = _value(side.arm, picked)
-        pair = [_log(level) if self._logs_first else level for level in (picked.value, float(judged))]
-        value = self._apply([self._sign * level for level in pair], [0, 1])
-        return SideValue(value, single.diverged or run.status == "diverged", single.pick, single.edge)
+        levels = (picked.value, float(self._results.read(cell, self._metric)))
+        pair = [self._metric.sign * (_log(level) if self._logs_first else level) for level in levels]
+        diverged = picked.diverged or run.status == "diverged"
+        return replace(picked, value=self._apply(pair, [0, 1]), diverged=diverged)
 
     def _judged(self, side: Side, seed: int) -> Cell | None:
         at = self._options.get("at")
         if at is None:
             return side.arm.default(seed)
         for rung in side.rungs or side.arm.rungs:
-            position = rung.position(self._part.over)
+            position = rung.position(self._measure.over)
             if position is not None and math.isclose(position, at, rel_tol=1e-9):
                 return Cell(rung.config(seed), seed)
         return None
 
-    def _epochs(self, side: Side, seed: int) -> SideValue | None:
-        cell, pick = self._results.cell(side.arm, seed, side.stage, self._part.select)
-        values = None if cell is None else self._results.read(cell, self._part.metric)
-        if cell is None or values is None or len(values) == 0:
+    def _epochs(self, side: Side, seed: int) -> Reading | None:
+        select = self._measure.select
+        cell, pick = self._results.cell(side.arm, seed, side.stage, select)
+        run = None if cell is None else self._results.run(cell)
+        if cell is None or run is None:
             return None
-        run = self._results.run(cell)
-        edge = self._results.on_the_edge(side.arm, seed, self._part.select) if pick is not None else False
-        reading = Reading(0.0, run is not None and run.status == "diverged", pick, edge)
-        single = _value(side.arm, reading)
+        values = self._results.read(cell, self._metric)
+        if len(values) == 0:
+            return None
         logged = np.log(np.maximum(values, SMALLEST)) if self._logs_first else values
-        value = self._apply(logged, self._results.positions(cell, self._part.metric))
-        return SideValue(value, single.diverged, single.pick, single.edge)
-
-
-def _value(arm: Any, reading: Reading) -> SideValue:
-    pick = "" if reading.pick is None else rung_label(arm, reading.pick)
-    return SideValue(reading.value, reading.diverged, pick, reading.edge)
-
-
-def _flags(side: SideValue) -> tuple[bool, str, bool, bool]:
-    return side.diverged, side.pick, side.edge, side.cut
+        value = self._apply(logged, self._results.positions(cell, self._metric))
+        edge = pick is not None and self._results.on_the_edge(side.arm, seed, select)
+        return Reading(value, run.status == "diverged", "" if pick is None else rung_label(side.arm, pick), edge)
 
 
 def _log(value: float) -> float:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from d2lbench.analysis.figures import Interval
-from d2lbench.analysis.headlines import headline_of, interval
+from d2lbench.analysis.headlines import headline_of, interval, shown_metric
 from d2lbench.analysis.model import ArmRow, ArmTable
 from d2lbench.analysis.statistics import paired_correlation
 from d2lbench.core.spec import Component, Config, Measurement, spelled
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from d2lbench.analysis.results import Results
     from d2lbench.catalogue.metrics import Record
     from d2lbench.grid.arms import Arm, Setting
+    from d2lbench.grid.claims.statement import Metric
     from d2lbench.grid.model import Grid
 
 
@@ -100,7 +101,7 @@ def _row(results: Results, arm: Arm, baseline: Arm | None) -> ArmRow:
     )
 
 
-def _values(results: Results, arm: Arm, metric: Component) -> list[float | None]:
+def _values(results: Results, arm: Arm, metric: Metric) -> list[float | None]:
     readings = (results.reading(arm, seed, metric, "tuned", results.grid.table_select) for seed in results.grid.seeds)
     return [None if reading is None else reading.value for reading in readings]
 
@@ -140,10 +141,7 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(known)) if known else math.nan
 
 
-_TIME: Final = Component("metric", "time", (("kernel", ""),))
-
-
-_NONE: Final = Interval(math.nan, math.nan, math.nan, 0)
+_NONE = Interval(math.nan, math.nan, math.nan, 0)
 
 
 def kernel_table(results: Results) -> ArmTable | None:
@@ -164,7 +162,7 @@ def kernel_table(results: Results) -> ArmTable | None:
 
 def _kernel_row(results: Results, arm: Arm) -> ArmRow:
     seeds = results.grid.seeds
-    values = [results.read(arm.default(seed), _TIME) for seed in seeds]
+    values = [results.read(arm.default(seed), shown_metric("time", kernel="")) for seed in seeds]
     logs = interval(math.log(value) for value in values if value is not None and value > 0)
     runs = [results.run(arm.default(seed)) for seed in seeds]
     return ArmRow(

@@ -8,7 +8,7 @@ from d2lbench.api.report import assembled
 from d2lbench.api.session import Request, Session
 
 if TYPE_CHECKING:
-    from d2lbench.analysis.model import Report
+    from d2lbench.analysis.model import ClaimView, PublishedView, Report
 
 
 def claims(request: Request) -> Report:
@@ -23,7 +23,7 @@ def claim_rows(report: Report) -> list[dict[str, Any]]:
     return [*map(_claim_row, report.claims), *map(_published_row, report.published)]
 
 
-def _claim_row(claim: Any) -> dict[str, Any]:
+def _claim_row(claim: ClaimView) -> dict[str, Any]:
     judgement = claim.judgement
     parts = [
         {"label": part.label, "n": part.n, "estimate": part.estimate, "low": part.interval95.low,
@@ -37,7 +37,7 @@ def _claim_row(claim: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _published_row(entry: Any) -> dict[str, Any]:
+def _published_row(entry: PublishedView) -> dict[str, Any]:
     theirs = [{"value": value, "inside": inside} for value, inside in entry.published]
     return {
         "grid": entry.grid, "id": entry.id, "kind": "published", "says": entry.says, "source": entry.source,

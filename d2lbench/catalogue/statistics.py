@@ -8,7 +8,7 @@ statistic gets logarithms (a slope of logs, a change of logs), any other's resul
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Le
@@ -115,9 +115,27 @@ def regret(values: Vector, positions: Vector, /, *, at: float | None = None) -> 
 def best_of_k(values: Vector, positions: Vector, /, *, k: Annotated[int, Ge(1)] = 3) -> float:
     """The expected best of ``k`` rungs drawn without replacement (higher is better; Dodge et al. 2019)."""
     del positions
-    ordered, n = sorted(values), len(values)
-    k = min(k, n)
-    return float(sum(value * math.comb(rank, k - 1) for rank, value in enumerate(ordered)) / math.comb(n, k))
+    return expected_best_of(values, min(k, len(values)))
+
+
+def expected_best_of(values: Iterable[float], k: int) -> float:
+    """Return the expected maximum of k of some values, drawn without replacement, in their unit.
+
+    Unbiased for the expected best of k new tries, unlike drawing with replacement (Tang et al., Showing Your Work
+    Doesn't Always Work, ACL 2020). Where lower is better, negate the values and the answer.
+
+    Raises
+    ------
+    ValueError
+        Unless 1 ≤ k ≤ number of values.
+    """
+    ordered = sorted(values)
+    if not 1 <= k <= len(ordered):
+        message = f"k: a whole number from 1 to {len(ordered)} (the values observed) is needed, given {k}"
+        raise ValueError(message)
+    # The value of rank r (from 0) is the largest of C(r, k - 1) of the C(n, k) subsets.
+    largest = sum(value * math.comb(rank, k - 1) for rank, value in enumerate(ordered))
+    return float(largest / math.comb(len(ordered), k))
 
 
 @register(

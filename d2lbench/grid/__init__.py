@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from d2lbench.grid.arms import Arm, Rung, Setting
-from d2lbench.grid.claims.statement import Claim, Comparison, Part, Point, Published, Side
+from d2lbench.grid.claims.statement import Claim, Measure, Metric, Part, Point, Published, Side
 from d2lbench.grid.file.discover import find_grids
 from d2lbench.grid.file.shape import GridFile, parse
 from d2lbench.grid.load import count, load, scales
@@ -14,10 +14,11 @@ __all__ = [
     "Arm",
     "Axis",
     "Claim",
-    "Comparison",
     "Factor",
     "Grid",
     "GridFile",
+    "Measure",
+    "Metric",
     "Part",
     "Point",
     "Published",

@@ -6,12 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from d2lbench.core.kinds import DatasetTraits
-from d2lbench.core.spec import Component, Config
+from d2lbench.core.spec import Config
 from d2lbench.grid.arms import Arm, Configuration
+from d2lbench.grid.claims.measures import metric_of
 from d2lbench.grid.resolve import Resolver, Written, described
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from d2lbench.grid.claims.statement import Metric
 
 
 def arms(of: Sequence[Arm], resolver: Resolver) -> tuple[Arm, ...]:
@@ -33,7 +36,7 @@ def arms(of: Sequence[Arm], resolver: Resolver) -> tuple[Arm, ...]:
     return tuple(found)
 
 
-def table_select(config: Configuration, resolver: Resolver) -> Component | None:
+def table_select(config: Configuration, resolver: Resolver) -> Metric | None:
     """Return what picks trials for tables: validation accuracy, or loss where nothing is classified."""
     if not isinstance(config, Config):
         return None
@@ -41,4 +44,4 @@ def table_select(config: Configuration, resolver: Resolver) -> Component | None:
     name = "validation_accuracy" if task == "classification" else "validation_loss"
     if name not in resolver.registry.names("metric"):
         return None
-    return resolver.component("metric", Written({"name": name}, "metrics"))
+    return metric_of(resolver.registry, resolver.component("metric", Written({"name": name}, "metrics")))

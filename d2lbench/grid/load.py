@@ -10,7 +10,6 @@ from d2lbench.core.spec import digest
 from d2lbench.grid import checks
 from d2lbench.grid.claims import claim as claims
 from d2lbench.grid.claims.measures import Measures, measured_of
-from d2lbench.grid.claims.published import published
 from d2lbench.grid.expand import Expansion
 from d2lbench.grid.file.overrides import Scale, at_scale
 from d2lbench.grid.file.shape import GridFile, parse, seed_list
@@ -131,7 +130,7 @@ def _grid(
     metrics = [measures.metric(raw, f"metrics[{index}]") for index, raw in enumerate(file.metrics)]
     asked = tuple(claims.claim(text, expansion, scale) for text in file.claims)
     beside = tuple(
-        published(text, expansion) for text in file.published if text.is_asked(scale, has_quick=bool(file.quick))
+        claims.published(text, expansion) for text in file.published if text.is_asked(scale, has_quick=bool(file.quick))
     )
     _refuse_few(asked, len(declared), "quick.seeds" if scale == "quick" and "seeds" in file.quick else "seeds", scale)
     arms = expansion.arms

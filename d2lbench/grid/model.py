@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from d2lbench.core.spec import Cell, Component
+    from d2lbench.core.spec import Cell
     from d2lbench.grid.arms import Arm, Setting
-    from d2lbench.grid.claims.statement import Claim, Published
+    from d2lbench.grid.claims.statement import Claim, Metric, Published
     from d2lbench.grid.file.published import Untested
 
 
@@ -103,8 +103,8 @@ class Grid:
     arms: tuple[Arm, ...]
     checks: tuple[Arm, ...]
     claims: tuple[Claim, ...]
-    metrics: tuple[Component, ...]
-    table_select: Component | None
+    metrics: tuple[Metric, ...]
+    table_select: Metric | None
     keep_weights: bool
     size: Size
     digest: str

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from markupsafe import Markup
 
 from d2lbench.report.escape import markdown, plain
+from d2lbench.report.filters import FILTERS
 from d2lbench.report.kernels import KernelsPage, kernels_page
 from d2lbench.report.published import METHOD as PUBLISHED_METHOD
 from d2lbench.report.published import first_line, published_line
@@ -150,8 +151,11 @@ def _environment(template: str) -> Environment:
         "keep_trailing_newline": True,
     }
     if template.endswith(".html.j2"):
-        return Environment(autoescape=True, finalize=_visible, **options)
-    return Environment(autoescape=False, finalize=markdown, **options)  # noqa: S701  (escapes for Markdown instead)
+        environment = Environment(autoescape=True, finalize=_visible, **options)
+    else:
+        environment = Environment(autoescape=False, finalize=markdown, **options)  # noqa: S701  (escapes for Markdown)
+    environment.filters |= FILTERS
+    return environment
 
 
 def _visible(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from d2lbench.report.format import AS_PERCENT_BELOW, POINTS, TIMES, number, times
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from d2lbench.analysis.model import ClaimView, PartView
-    from d2lbench.analysis.statistics import PartResult
+    from d2lbench.analysis.statistics import Judgement
     from d2lbench.report.style import Drawn
 
 WIDTH, ROW, TOP, BOTTOM, SIDE = 430, 70, 10, 64, 18
@@ -24,19 +23,6 @@ TICKS: Final = 7
 RATIOS: Final = (1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1e3, 1e4, 1e6, 1e9, 1e12)
 SPREAD: Final = 0.13  # how far dots of one row are moved apart, in rows
 ROOM: Final = 0.06
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One row of the figure; ``result`` is None where a part was not judged."""
-
-    part: PartView
-    result: PartResult | None
-
-    @property
-    def differences(self) -> list[float]:
-        """The seeds' differences that can be drawn."""
-        return [seed.difference for seed in self.part.seeds if math.isfinite(seed.difference)]
 
 
 def compared(part: PartView) -> str:
@@ -57,37 +43,36 @@ def _sides(part: PartView) -> tuple[str, str]:
     return f"{part.first} {relation} {part.second}", ""
 
 
-def _names(lanes: Sequence[Lane]) -> list[str]:
-    """Return a name for each lane: its label, or what it compares where labels repeat."""
-    labels = [lane.part.label for lane in lanes]
-    return labels if len(set(labels)) == len(labels) else [_sides(lane.part)[0] for lane in lanes]
-
-
-def draw_claim(claim: ClaimView, lanes: Sequence[Lane], name: str, alt: str) -> Drawn | None:
-    """Draw a claim's parts, one row each; None where no seed has a difference."""
-    lanes = [lane for lane in lanes if lane.differences]
-    if not lanes:
+def draw_claim(claim: ClaimView, name: str, alt: str) -> Drawn | None:
+    """Draw a claim's parts, one row each; None where no seed has a difference that can be drawn."""
+    parts = [part for part in claim.parts if any(math.isfinite(seed.difference) for seed in part.seeds)]
+    if not parts:
         return None
-    figure, axes = canvas(WIDTH, TOP + BOTTOM + ROW * len(lanes), (SIDE, SIDE, TOP, BOTTOM))
-    low, high = extent(lanes)
+    figure, axes = canvas(WIDTH, TOP + BOTTOM + ROW * len(parts), (SIDE, SIDE, TOP, BOTTOM))
+    low, high = _extent(parts, is_tested=bool(claim.judgement.parts))
     axes.set_xlim(low, high)
-    axes.set_ylim(len(lanes) - 0.5, -0.5)
-    for row, lane in enumerate(lanes):
-        _draw_lane(axes, row, lane, claim.judgement.word)
-    for row, name_of_lane in enumerate(_names(lanes) if len(lanes) > 1 else ()):
-        _name_lane(axes, row, name_of_lane)
+    axes.set_ylim(len(parts) - 0.5, -0.5)
+    for row, part in enumerate(parts):
+        _draw_seeds(axes, row, part, claim.judgement.word)
+        if claim.judgement.parts:
+            _draw_intervals(axes, row - 0.14, part, claim.judgement)
+    if len(parts) > 1:
+        labels = [part.label for part in parts]  # or what is compared, where labels repeat
+        names = labels if len(set(labels)) == len(labels) else [_sides(part)[0] for part in parts]
+        for row, name_of_row in enumerate(names):
+            _name_row(axes, row, name_of_row)
     axes.axvline(0, color=INK, linewidth=1)
     _set_axes(axes, claim, low, high)
     return finish(figure, name, alt)
 
 
-def extent(lanes: Sequence[Lane]) -> tuple[float, float]:
+def _extent(parts: Sequence[PartView], *, is_tested: bool) -> tuple[float, float]:
     """Return what the axis must span: seeds, 95 % intervals, zero and both margins; wider intervals are cut off."""
     values = [0.0]
-    for lane in lanes:
-        values += [*lane.differences, -lane.part.margin, lane.part.margin]
-        if lane.result is not None:
-            values += [lane.result.interval95.low, lane.result.interval95.high]
+    for part in parts:
+        values += [*(seed.difference for seed in part.seeds), -part.margin, part.margin]
+        if is_tested:
+            values += [part.interval95.low, part.interval95.high]
     finite = [value for value in values if math.isfinite(value)]
     room = ROOM * (max(finite) - min(finite)) or 1.0
     return min(finite) - room, max(finite) + room
@@ -105,18 +90,19 @@ def swarm(values: Sequence[float], width: float) -> list[float]:
     return heights
 
 
-def _draw_lane(axes: Axes, row: int, lane: Lane, word: str) -> None:
+def _draw_seeds(axes: Axes, row: int, part: PartView, word: str) -> None:
     from matplotlib.patches import Rectangle
 
-    margin, colour = lane.part.margin, VERDICT_COLOURS.get(word, SOFT)
+    margin, colour = part.margin, VERDICT_COLOURS.get(word, SOFT)
     if margin > 0:
         axes.add_patch(Rectangle((-margin, row - 0.5), 2 * margin, 1, facecolor=BAND, edgecolor="none", zorder=0.5))
         for edge in (-margin, margin):
             axes.plot([edge, edge], [row - 0.5, row + 0.5], color=FAINT, linewidth=0.8, linestyle=(0, (2, 2)))
-    differences = lane.differences
+    seeds = [seed for seed in part.seeds if math.isfinite(seed.difference)]
+    differences = [seed.difference for seed in seeds]
     low, high = axes.get_xlim()
     heights = swarm(differences, (high - low) / 60)
-    diverged = [s.first_diverged or s.second_diverged for s in lane.part.seeds if math.isfinite(s.difference)]
+    diverged = [seed.first_diverged or seed.second_diverged for seed in seeds]
     for flag, marker in ((False, "o"), (True, "x")):
         places = [
             (x, row + 0.22 + SPREAD * y)
@@ -128,20 +114,19 @@ def _draw_lane(axes: Axes, row: int, lane: Lane, word: str) -> None:
                 *zip(*places, strict=True), linestyle="none", marker=marker, markersize=5.2, color=colour, alpha=0.55,
                 markeredgewidth=1.2 if flag else 0,
             )  # fmt: skip
-    if lane.result is not None:
-        _draw_intervals(axes, row - 0.14, lane.result, colour)
 
 
-def _name_lane(axes: Axes, row: int, name: str) -> None:
+def _name_row(axes: Axes, row: int, name: str) -> None:
     axes.text(
         0.0, row - 0.37, label(name, 64), transform=axes.get_yaxis_transform(), fontsize=TEXT - 1,
         va="center", color=INK, bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1},
     )  # fmt: skip
 
 
-def _draw_intervals(axes: Axes, height: float, result: PartResult, colour: str) -> None:
+def _draw_intervals(axes: Axes, height: float, part: PartView, judgement: Judgement) -> None:
+    colour = VERDICT_COLOURS.get(judgement.word, SOFT)
     low, high = axes.get_xlim()
-    for bounds, width in ((result.interval_corrected, 1.1), (result.interval95, 4.0)):
+    for bounds, width in ((judgement.corrected(part), 1.1), (part.interval95, 4.0)):
         ends = [min(high, max(low, bounds.low)), min(high, max(low, bounds.high))]
         axes.plot(ends, [height, height], color=colour, linewidth=width, solid_capstyle="butt")
         if width < 2:  # noqa: PLR2004
@@ -149,7 +134,7 @@ def _draw_intervals(axes: Axes, height: float, result: PartResult, colour: str) 
                 if end == bound:
                     axes.plot([end, end], [height - 0.07, height + 0.07], color=colour, linewidth=width)
     axes.plot(
-        [result.estimate], [height], "o", color="white", markeredgecolor=colour, markersize=7.5, markeredgewidth=2.2
+        [part.estimate], [height], "o", color="white", markeredgecolor=colour, markersize=7.5, markeredgewidth=2.2
     )
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from d2lbench.report.document import TEMPLATES
 from d2lbench.report.escape import csv_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from d2lbench.analysis.model import ClaimView, PartView, PublishedView, Report
-    from d2lbench.analysis.statistics import PartResult
-
-Row = dict[str, Any]
+    from d2lbench.analysis.statistics import Judgement
 
 CLAIM_COLUMNS = (
     "grid", "claim", "kind", "origin", "scale", "statement", "source", "metric", "statistic", "unit", "as_ratio",
@@ -37,6 +35,13 @@ PUBLISHED_COLUMNS = (
 )  # fmt: skip
 
 
+#: What is known of a part only where it was tested.
+OF_TESTED = (
+    "estimate", "p", "p_against", "test", "exact", "interquartile_mean", "hodges_lehmann", "fragile",
+    "probability_of_winning", "no_variation",
+)  # fmt: skip
+
+
 def claims_csv(report: Report) -> str:
     """Return a row per part of a claim; one for a claim without parts."""
     return _csv(CLAIM_COLUMNS, (row for claim in report.claims for row in _claim_rows(claim)))
@@ -44,7 +49,13 @@ def claims_csv(report: Report) -> str:
 
 def seeds_csv(report: Report) -> str:
     """Return a row per part of a claim and seed."""
-    return _csv(SEED_COLUMNS, (row for claim in report.claims for row in _seed_rows(claim)))
+    rows = (
+        _Row({"grid": claim.grid, "claim": claim.id, "part": place}, seed, part)
+        for claim in report.claims
+        for place, part in enumerate(claim.parts, start=1)
+        for seed in part.seeds
+    )
+    return _csv(SEED_COLUMNS, rows)
 
 
 def published_csv(report: Report) -> str:
@@ -57,135 +68,70 @@ def recompute_script() -> str:
     return (TEMPLATES / "recompute.py.txt").read_text(encoding="utf-8")
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Row]) -> str:
+class _Row:
+    """A row of a table: some cells by name of their column, the others attributes of the first record that has them."""
+
+    def __init__(self, cells: Mapping[str, object], *records: object) -> None:
+        self._cells, self._records = cells, records
+
+    def __getitem__(self, column: str) -> object:
+        """Return a cell; None where nothing is known of it."""
+        if column in self._cells:
+            return self._cells[column]
+        return next((getattr(record, column) for record in self._records if hasattr(record, column)), None)
+
+
+def _csv(columns: Sequence[str], rows: Iterable[_Row]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([csv_cell(row.get(column)) for column in columns] for row in rows)
+    writer.writerows([csv_cell(row[column]) for column in columns] for row in rows)
     return buffer.getvalue()
 
 
-def _claim_rows(claim: ClaimView) -> list[Row]:
+def _claim_rows(claim: ClaimView) -> Iterable[_Row]:
     judgement = claim.judgement
-    row: Row = {
-        "grid": claim.grid,
+    cells = {
         "claim": claim.id,
-        "kind": claim.kind,
-        "origin": claim.origin,
-        "scale": claim.scale,
         "statement": claim.says,
-        "source": claim.source,
-        "metric": claim.metric,
-        "statistic": claim.statistic,
-        "unit": claim.unit,
-        "as_ratio": claim.as_ratio,
-        "word": judgement.word,
         "verdict": judgement.shown,
-        "reason": judgement.reason,
         "claim_p": judgement.p,
         "claim_p_holm": judgement.p_holm,
-        "family_size": judgement.family_size,
-        "at_half_margin": judgement.at_half_margin,
-        "at_double_margin": judgement.at_double_margin,
-        "seeds_to_decide": judgement.seeds_to_decide,
-        "suite_word": claim.suite_word,
-        "after_data": claim.after_data,
-        "exploratory": claim.exploratory,
-        "found": claim.found,
-        "stated": claim.stated,
-        "deviation": judgement.deviation,
         "share": judgement.share.estimate if judgement.share is not None else None,
-        "margin": claim.margin,
     }
     if not claim.parts:
-        return [row]
-    results: tuple[PartResult | None, ...] = judgement.parts
-    if len(results) != len(claim.parts):
-        results = (None,) * len(claim.parts)
-    return [
-        {**row, "part": i, **_part_cells(part), **(_result_cells(result) if result is not None else {})}
-        for i, (part, result) in enumerate(zip(claim.parts, results, strict=True), start=1)
-    ]
+        yield _Row({**cells, "p": None}, claim, judgement)
+    for place, part in enumerate(claim.parts, start=1):
+        low, high = part.on_such_data or (None, None)
+        own = {"part": place, "on_such_data_low": low, "on_such_data_high": high}
+        yield _Row({**cells, **own, **_tested(part, judgement)}, part, claim, judgement)
 
 
-def _part_cells(part: PartView) -> Row:
-    low, high = part.on_such_data or (None, None)
+def _tested(part: PartView, judgement: Judgement) -> dict[str, object]:
+    """Return the intervals of a part; nothing but blanks where it was not tested."""
+    if not judgement.parts:
+        return dict.fromkeys(OF_TESTED)
+    corrected = judgement.corrected(part)
     return {
-        "label": part.label,
-        "first": part.first,
-        "second": part.second,
-        "relation": part.relation,
-        "margin": part.margin,
-        "n": len(part.seeds),
-        "correlation": part.correlation,
-        "edge_share": part.edge_share,
-        "settled": part.settled,
-        "on_such_data_low": low,
-        "on_such_data_high": high,
+        "low_95": part.interval95.low,
+        "high_95": part.interval95.high,
+        "corrected_level": corrected.level,
+        "low_corrected": corrected.low,
+        "high_corrected": corrected.high,
     }
 
 
-def _result_cells(result: PartResult) -> Row:
-    return {
-        "n": result.n,
-        "estimate": result.estimate,
-        "low_95": result.interval95.low,
-        "high_95": result.interval95.high,
-        "corrected_level": result.interval_corrected.level,
-        "low_corrected": result.interval_corrected.low,
-        "high_corrected": result.interval_corrected.high,
-        "p": result.p,
-        "p_against": result.p_against,
-        "test": result.test,
-        "exact": result.exact,
-        "interquartile_mean": result.interquartile_mean,
-        "hodges_lehmann": result.hodges_lehmann,
-        "fragile": result.fragile,
-        "probability_of_winning": result.probability_of_winning,
-        "no_variation": result.no_variation,
-    }
-
-
-def _seed_rows(claim: ClaimView) -> Iterable[Row]:
-    for i, part in enumerate(claim.parts, start=1):
-        for seed in part.seeds:
-            yield {
-                "grid": claim.grid,
-                "claim": claim.id,
-                "part": i,
-                "label": part.label,
-                "relation": part.relation,
-                "margin": part.margin,
-                "seed": seed.seed,
-                "first": seed.first,
-                "second": seed.second,
-                "difference": seed.difference,
-                "first_diverged": seed.first_diverged,
-                "second_diverged": seed.second_diverged,
-                "first_pick": seed.first_pick,
-                "second_pick": seed.second_pick,
-            }
-
-
-def _published_rows(entry: PublishedView) -> Iterable[Row]:
+def _published_rows(entry: PublishedView) -> Iterable[_Row]:
     for value, inside in entry.published:
-        yield {
-            "grid": entry.grid,
-            "id": entry.id,
-            "scale": entry.scale,
+        cells = {
             "statement": entry.says,
-            "source": entry.source,
-            "arm": entry.arm,
-            "metric": entry.metric,
-            "unit": entry.unit,
             "n": len(entry.values),
-            "mean": entry.mean,
             "low_95": entry.low,
             "high_95": entry.high,
             "published": value,
-            "approximate": entry.approximate,
             "inside": inside,
             "differs": "; ".join(entry.differs),
             "notes": "; ".join(entry.notes),
             "seed_values": " ".join(map(repr, entry.values)),
         }
+        yield _Row(cells, entry)

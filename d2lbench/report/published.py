@@ -1,4 +1,4 @@
-"""Published numbers beside ours as a page shows them: every number in words, and their places on a strip."""
+"""Published numbers beside ours: how many lie inside, what a page says of each, and their places on a strip."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from d2lbench.report.escape import stem
-from d2lbench.report.format import NOTHING, Unit, counted, sentence
+from d2lbench.report.format import NOTHING, Effect, Unit, counted
 from d2lbench.report.spark import HALF, WIDTH, fixed_place
 from d2lbench.report.words import headline
 
@@ -37,75 +37,44 @@ class Theirs:
     cut: str
 
 
-@dataclass(frozen=True)
-class Strip:
-    """The prediction interval on the strip: left end and width in pixels, as text."""
-
-    left: str
-    width: str
+def anchor(entry: PublishedView) -> str:
+    """Return the name of a published number in links."""
+    return stem("published", entry.grid, entry.id)
 
 
-@dataclass(frozen=True)
-class PublishedPage:
-    """A published number, or several of one experiment, beside ours."""
-
-    anchor: str
-    id: str
-    says: str
-    source: str
-    arm: str
-    metric: str
-    ours: str
-    interval: str
-    n: str
-    theirs: tuple[Theirs, ...]
-    strip: Strip | None
-    differs: str
-    notes: str
-
-    @property
-    def theirs_in_words(self) -> str:
-        """``≈83.0 % inside, ≈85.5 % outside``, or where they are alike ``≈83.0 %, ≈83.5 % all inside``."""
-        words = {each.word for each in self.theirs}
-        if len(words) > 1 or len(self.theirs) == 1:
-            return ", ".join(f"{each.told} {each.word}".rstrip() for each in self.theirs)
-        told, word = ", ".join(each.told for each in self.theirs), words.pop()
-        return f"{told} all {word}" if word else told
+def ours(entry: PublishedView) -> Effect:
+    """Return our mean and the prediction interval of one run, a dash where too few have run."""
+    told = Unit(entry.unit).levels(entry.mean, entry.low, entry.high)
+    return told if math.isfinite(entry.low) else Effect(told.estimate, NOTHING)
 
 
-def published_page(entry: PublishedView) -> PublishedPage:
-    """Put a published number and ours into words."""
-    unit = Unit(entry.unit)
-    ours = unit.levels(entry.mean, entry.low, entry.high)
-    known = math.isfinite(entry.low)
-    half = (entry.high - entry.low) / 2
-    return PublishedPage(
-        anchor=stem("published", entry.grid, entry.id),
-        id=entry.id,
-        says=sentence(entry.says),
-        source=entry.source,
-        arm=entry.arm,
-        metric=entry.metric,
-        ours=ours.estimate,
-        interval=ours.interval if known else NOTHING,
-        n=str(len(entry.values)) if entry.values else NOTHING,
-        theirs=tuple(_theirs(entry, unit, place) for place in range(len(entry.published))),
-        strip=Strip(fixed_place(HALF * (1 - 1 / REACH)), fixed_place(HALF * 2 / REACH)) if known and half > 0 else None,
-        differs="; ".join(entry.differs) or "nothing that we know of",
-        notes="; ".join(entry.notes),
-    )
+def theirs(entry: PublishedView) -> tuple[Theirs, ...]:
+    """Return the published numbers in words and on the strip."""
+    half, found = (entry.high - entry.low) / 2, []
+    for value, inside in entry.published:
+        place = HALF * (1 + (value - entry.mean) / (REACH * half)) if half > 0 else HALF
+        told = f"{'≈' if entry.approximate else ''}{Unit(entry.unit).level(value)}"
+        word = "" if inside is None else "inside" if inside else "outside"
+        cut = "left" if place < 0 else "right" if place > WIDTH else ""
+        found.append(Theirs(told, word, fixed_place(place), cut))
+    return tuple(found)
 
 
-def _theirs(entry: PublishedView, unit: Unit, index: int) -> Theirs:
-    value, inside = entry.published[index]
-    half = (entry.high - entry.low) / 2
-    place = HALF * (1 + (value - entry.mean) / (REACH * half)) if half > 0 else HALF
-    return Theirs(
-        told=f"{'≈' if entry.approximate else ''}{unit.level(value)}",
-        word="" if inside is None else "inside" if inside else "outside",
-        place=fixed_place(place),
-        cut="left" if place < 0 else "right" if place > WIDTH else "",
-    )
+def strip(entry: PublishedView) -> tuple[str, str] | None:
+    """Return left end and width of the prediction interval on the strip, in pixels; None where it has no width."""
+    if not (math.isfinite(entry.low) and entry.high > entry.low):
+        return None
+    return fixed_place(HALF * (1 - 1 / REACH)), fixed_place(HALF * 2 / REACH)
+
+
+def theirs_in_words(entry: PublishedView) -> str:
+    """Return ``≈83.0 % inside, ≈85.5 % outside``, or where they are alike ``≈83.0 %, ≈83.5 % all inside``."""
+    found = theirs(entry)
+    words = {each.word for each in found}
+    if len(words) > 1 or len(found) == 1:
+        return ", ".join(f"{each.told} {each.word}".rstrip() for each in found)
+    told, word = ", ".join(each.told for each in found), words.pop()
+    return f"{told} all {word}" if word else told
 
 
 def first_line(report: Report) -> str:

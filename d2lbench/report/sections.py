@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from d2lbench.report.claims import ClaimPage, claim_page
+from d2lbench.report import claims
 from d2lbench.report.costs import CostPage, cost_page
 from d2lbench.report.curves import draw_panel
 from d2lbench.report.escape import stem
 from d2lbench.report.format import NOTHING, Unit, fixed, seeds_in_words, sentence
 from d2lbench.report.maps import draw_map
-from d2lbench.report.published import PublishedPage, published_page
 from d2lbench.report.style import colour_map
 from d2lbench.report.words import Tally, Verdict, tally, verdict
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from d2lbench.analysis.figures import FigureGroup
-    from d2lbench.analysis.model import ArmRow, ArmTable, CheckView, Section
+    from d2lbench.analysis.model import ArmRow, ArmTable, CheckView, ClaimView, PublishedView, Section
     from d2lbench.report.curves import Look
     from d2lbench.report.style import Drawn
 
@@ -93,20 +92,21 @@ class SectionPage:
     finished: int
     reasons: tuple[tuple[str, str], ...]
     setting: tuple[tuple[str, str], ...]
-    claims: tuple[ClaimPage, ...]
+    claims: tuple[ClaimView, ...]
+    claim_figures: Mapping[str, Drawn | None]  # by the claim's id
     tally: Tally
     table: ArmPage | None
     figures: tuple[GroupPage, ...]
     checks: tuple[CheckPage, ...]
-    published: tuple[PublishedPage, ...]
+    published: tuple[PublishedView, ...]
     costs: CostPage | None
 
     @property
     def drawn(self) -> tuple[Drawn, ...]:
         """All figures in the order in which they appear."""
-        claims = [claim.figure for claim in self.claims if claim.figure is not None]
+        drawn = [figure for figure in self.claim_figures.values() if figure is not None]
         groups = [figure for group in self.figures for figure in group.figures]
-        return (*claims, *groups, *(self.costs.figures if self.costs else ()))
+        return (*drawn, *groups, *(self.costs.figures if self.costs else ()))
 
 
 def section_page(section: Section) -> SectionPage:
@@ -126,12 +126,13 @@ def section_page(section: Section) -> SectionPage:
         finished=counts.get("done", 0) + counts.get("diverged", 0),
         reasons=tuple((reason, f"{count:,}") for reason, count in section.reasons),
         setting=section.setting,
-        claims=tuple(claim_page(claim) for claim in section.claims),
+        claims=section.claims,
+        claim_figures={claim.id: claims.claim_figure(claim) for claim in section.claims},
         tally=tally(section.claims),
         table=_arm_page(section.table) if section.table is not None else None,
         figures=tuple(_group_page(section.name, i, group, looks) for i, group in enumerate(section.figures)),
         checks=tuple(_check_page(check) for check in section.checks),
-        published=tuple(published_page(entry) for entry in section.published),
+        published=section.published,
         costs=cost_page(section.costs, section.name, looks) if section.costs is not None else None,
     )
 

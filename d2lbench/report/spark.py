@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from d2lbench.report.format import fixed
 
 if TYPE_CHECKING:
-    from d2lbench.analysis.statistics import PartResult
+    from d2lbench.analysis.statistics import Part
 
 WIDTH: Final = 132
 HALF: Final = WIDTH / 2
@@ -33,19 +33,21 @@ class Spark:
     cut_right: bool
 
 
-def spark(result: PartResult) -> Spark | None:
+def spark(part: Part | None) -> Spark | None:
     """Place a part's interval on ±4 margins, or on its own length where the margin is 0."""
-    bounds = (result.interval95.low, result.estimate, result.interval95.high)
-    if math.isnan(result.estimate) or any(map(math.isnan, bounds)):
+    if part is None:
+        return None
+    bounds = (part.interval95.low, part.estimate, part.interval95.high)
+    if math.isnan(part.estimate) or any(map(math.isnan, bounds)):
         return None
     finite = [abs(value) for value in bounds if math.isfinite(value)]
-    reach = MARGINS_SHOWN * result.margin or 1.15 * max(finite, default=0.0) or 1.0
+    reach = MARGINS_SHOWN * part.margin or 1.15 * max(finite, default=0.0) or 1.0
     places = [HALF * (1 + value / reach) for value in bounds]
     low, dot, high = (fixed_place(place) for place in places)
     if not EDGE <= places[1] <= WIDTH - EDGE:
         dot = ""
-    width = HALF * result.margin / reach
-    band = (fixed_place(HALF - width), fixed_place(2 * width)) if result.margin > 0 else ()
+    width = HALF * part.margin / reach
+    band = (fixed_place(HALF - width), fixed_place(2 * width)) if part.margin > 0 else ()
     return Spark(low, high, dot, band, places[0] < EDGE, places[2] > WIDTH - EDGE)
 
 

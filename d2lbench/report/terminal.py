@@ -6,10 +6,10 @@ import textwrap
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from d2lbench.report.claims import claim_words
+from d2lbench.report import claims, published
 from d2lbench.report.escape import plain, visible
-from d2lbench.report.format import NOTHING
-from d2lbench.report.published import first_line, published_line, published_page
+from d2lbench.report.format import NOTHING, sentence
+from d2lbench.report.published import first_line, published_line
 from d2lbench.report.words import caveats, scale_sentence, second_line
 
 if TYPE_CHECKING:
@@ -47,30 +47,30 @@ def columns(text: str) -> int:
 
 
 def _claim_lines(claim: ClaimView, width: int) -> list[str]:
-    words = claim_words(claim)
-    marks = "".join(f" [{mark}]" for mark, _ in words.marks)
-    reason = plain(words.reason) if words.verdict.word == "not run" else ""
-    numbers = reason or ("" if words.effect == NOTHING else words.effect)
-    if not reason and numbers and words.interval != NOTHING:
-        numbers += f" [{words.interval}]"
-    if NOTHING not in {words.p, words.effect}:
-        numbers += f"  n {words.n}  corrected p {words.p}"
-    name = plain(claim.id, LONGEST_ID)
-    verdict = f"{words.verdict.icon} {_padded(plain(words.verdict.text), 24)}"
-    head = f"{verdict} {_padded(name, LONGEST_ID)} {claim.kind}{marks}"
-    told = _wrapped(head, width, "  ")
-    told += _wrapped(claim.says, width, "      ")
-    return told + (_wrapped(numbers, width, "      ") if numbers else [])
+    told, p = claims.effect(claim), claims.corrected_p(claim)
+    numbers = "" if told.estimate == NOTHING else told.estimate
+    if claim.judgement.word == "not run":
+        numbers = plain(sentence(claim.judgement.reason))
+    elif numbers and told.interval != NOTHING:
+        numbers += f" [{told.interval}]"
+    if NOTHING not in {p, told.estimate}:
+        numbers += f"  n {claims.seeds_behind(claim)}  corrected p {p}"
+    shown = claims.verdict_of(claim)
+    verdict = f"{shown.icon} {_padded(plain(shown.text), 24)}"
+    marks = "".join(f" [{mark}]" for mark, _ in claims.marks(claim))
+    lines = _wrapped(f"{verdict} {_padded(plain(claim.id, LONGEST_ID), LONGEST_ID)} {claim.kind}{marks}", width, "  ")
+    lines += _wrapped(sentence(claim.says), width, "      ")
+    return lines + _wrapped(numbers, width, "      ")
 
 
 def _published_line(entry: PublishedView, width: int) -> list[str]:
     """Return ours and theirs on a line, which wraps where it is longer than the terminal is wide."""
-    page = published_page(entry)
-    ours = "ours not run" if page.ours == NOTHING else f"ours {page.ours}"
-    ours += f" [{page.interval}] n {page.n}" if page.interval != NOTHING else ""
+    ours = published.ours(entry)
+    told = "ours not run" if ours.estimate == NOTHING else f"ours {ours.estimate}"
+    told += f" [{ours.interval}] n {len(entry.values)}" if ours.interval != NOTHING else ""
     name = _padded(plain(entry.id, LONGEST_ID), LONGEST_ID)
-    told = f"\N{MIDDLE DOT} {name} {ours}  published {page.theirs_in_words}"
-    return _wrapped(told + (f"  ({page.notes})" if page.notes else ""), width, "  ")
+    line = f"\N{MIDDLE DOT} {name} {told}  published {published.theirs_in_words(entry)}"
+    return _wrapped(line + (f"  ({'; '.join(entry.notes)})" if entry.notes else ""), width, "  ")
 
 
 def _padded(text: str, size: int) -> str:

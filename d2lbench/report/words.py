@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 WORDS: Final = ("supported", "refuted", "unclear", "not run")
 ICONS: Final = {"supported": "✓", "refuted": "✗", "unclear": "?", "not run": "○"}
 IN_THE_HEADLINE: Final = ("comparison", "equivalence")
-EXACT: Final = ("identity", "count")
 KIND_PLURALS: Final = {
     "identity": "identities",
     "count": "counts",
@@ -38,7 +37,6 @@ SCALES: Final = {
     "quick": "Quick scale: a rehearsal on small data that runs in minutes. The full scale is the answer.",
     "full": "Full scale: this is the answer; the quick scale is its rehearsal.",
 }
-RELATIONS: Final = {"greater": "differs from", "no_worse": "is no worse than", "same": "is the same as"}
 
 
 @dataclass(frozen=True)

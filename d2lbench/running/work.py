@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from d2lbench.catalogue.datasets.files import _dataset, missing_data
-from d2lbench.core.registry import REGISTRY, Registry
 from d2lbench.engine.calibration import uncalibrated
 from d2lbench.engine.plan import WEIGHTS, Stack, plan, structure
-from d2lbench.grid.claims.measures import metric_entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,14 +82,10 @@ def plan_works(
     return Plan(tuple(works), tuple(without.values()), len(wanted), len(stored))
 
 
-def optional_series(grid: Grid, registry: Registry = REGISTRY) -> frozenset[str]:
+def optional_series(grid: Grid) -> frozenset[str]:
     """Return what only some grids record because a claim or the key ``metrics`` or ``keep_weights`` asks for it."""
-    asked = [part.metric for claim in grid.claims for part in claim.parts] + list(grid.metrics)
-    entries = ((metric_entry(registry, metric), metric) for metric in asked)
     kept = frozenset({WEIGHTS}) if grid.keep_weights else frozenset[str]()
-    return kept | frozenset(
-        series for entry, metric in entries if entry.traits.optional for series in entry.traits.series(metric)
-    )
+    return kept.union(*(metric.series for metric in grid.metrics if metric.traits.optional))
 
 
 def halves(work: Work) -> list[Work]:

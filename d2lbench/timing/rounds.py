@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from d2lbench.core.environment import environment, provenance
 from d2lbench.core.interrupts import Stop
 from d2lbench.core.progress import Progress
-from d2lbench.core.registry import REGISTRY
 from d2lbench.core.seeding import key_integer
 from d2lbench.core.spec import canonical_json, digest
-from d2lbench.grid.claims.measures import metric_entry
 from d2lbench.store import Run
 from d2lbench.store.machines import timed_environment
 
@@ -156,12 +154,9 @@ def wanted(grids: Iterable[Grid]) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
     for grid in grids:
         named: dict[str, set[str]] = {}
-        for claim in grid.claims:
-            for part in claim.parts:
-                series = metric_entry(REGISTRY, part.metric).traits.series(part.metric)
-                for side in (side for comparison in part.comparisons for side in comparison.sides):
-                    for arm in side.arms:
-                        named.setdefault(arm.label, set()).update(series)
+        for part in (part for claim in grid.claims for part in claim.parts):
+            for arm in part.arms:
+                named.setdefault(arm.label, set()).update(part.measure.metric.series)
         for arm in grid.chosen():
             own = named.get(arm.label) or {"time"}
             for seed in grid.seeds:
@@ -177,8 +172,8 @@ class Order:
         self._leader: dict[str, str] = {}
         for grid in grids:
             for claim in grid.claims:
-                for comparison in claim.comparisons:
-                    keys = [_key(arm) for side in comparison.sides for arm in side.arms]
+                for part in claim.parts:
+                    keys = [_key(arm) for arm in part.arms]
                     for key in keys:
                         self._leader[self._find(key)] = self._find(keys[0])
 

@@ -27,7 +27,7 @@ def updates(config, examples):
 
 def test_the_predicted_norm_is_what_decay_leaves_where_no_gradient_points():
     grid = question("weight-decay")
-    (comparison,) = claim(grid, "decay-learns-nothing").comparisons
+    (comparison,) = claim(grid, "decay-learns-nothing").parts
     config = comparison.first.arm.config
     features, examples = config.dataset.get("features"), config.dataset.get("train_size")
     assert config.init.get("std") == 1
@@ -37,8 +37,8 @@ def test_the_predicted_norm_is_what_decay_leaves_where_no_gradient_points():
 
 def test_the_demonstrated_range_is_a_fifth_about_that_norm():
     grid = question("weight-decay")
-    above, below, _ = claim(grid, "decay-shrinks-weights").comparisons
-    (predicted,) = claim(grid, "decay-learns-nothing").comparisons
+    above, below, _ = claim(grid, "decay-shrinks-weights").parts
+    (predicted,) = claim(grid, "decay-learns-nothing").parts
     assert above.second == pytest.approx(1.2 * predicted.second, rel=1e-2)
     assert below.second == pytest.approx(0.8 * predicted.second, rel=1e-2)
 

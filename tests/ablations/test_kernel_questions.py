@@ -41,7 +41,7 @@ def test_both_scales_share_their_rounds(grid):
 
 
 def test_every_time_that_is_measured_stands_in_a_claim_or_beside_one(grid):
-    read = {arm.label for claim in grid.claims for one in claim.comparisons for side in one.sides for arm in side.arms}
+    read = {arm.label for claim in grid.claims for one in claim.parts for side in one.sides for arm in side.arms}
     beside = {arm.label for arm in grid.arms} - read
     assert {label.partition("(")[0] for label in beside} == {"train-epoch", "log-softmax-nll"}
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from d2lbench.core.spec import Component
+from d2lbench.analysis.headlines import shown_metric
 
-ACCURACY = Component("metric", "validation_accuracy", (("at", "last"),))
-LOSS = Component("metric", "validation_loss", (("at", "last"),))
+ACCURACY = shown_metric("validation_accuracy", at="last")
+LOSS = shown_metric("validation_loss", at="last")
 TUNED = '[[tune]]\nspace."optimizer.lr" = [0.01, 0.1, 1.0]\n'
 
 

@@ -10,12 +10,11 @@ import pytest
 from d2lbench import catalogue
 from d2lbench.analysis.checks import check_views
 from d2lbench.analysis.claims import judge
-from d2lbench.analysis.headlines import ACCURACY, LOSS, headline_of
+from d2lbench.analysis.headlines import ACCURACY, LOSS, headline_of, shown_metric
 from d2lbench.analysis.panels import figure_groups
 from d2lbench.analysis.results import Results
 from d2lbench.analysis.settling import on_such_data
 from d2lbench.analysis.tables import arm_table
-from d2lbench.core.spec import Component
 from d2lbench.grid import load
 
 HEAD = """
@@ -33,7 +32,7 @@ batch_size = 50
 """
 VARY = '[vary]\nregularizer = [{ name = "l2", strength = 0.1 }]\n'
 TUNED = '[[tune]]\nspace."optimizer.lr" = [0.01, 0.1, 1.0]\n'
-ACCURATE = Component("metric", "validation_accuracy", (("at", "last"),))
+ACCURATE = shown_metric("validation_accuracy", at="last")
 BASE, OTHER = (np.array([1.0, 2.0, 4.0, 8.0]), np.array([0.5, 1.5, 1.0, 9.0]))
 
 
@@ -143,5 +142,4 @@ def test_examples_are_resampled_only_where_all_seeds_share_them(grid_of, results
     runs = {key: replace(run, correctness={"test": (bits, 40)}) for key, run in results.runs.items()}
     (claim,) = grid.claims
     (part,) = claim.parts
-    (comparison,) = part.comparisons
-    assert (on_such_data(Results(grid, runs), part, comparison) is not None) is told
+    assert (on_such_data(Results(grid, runs), part) is not None) is told

@@ -67,8 +67,9 @@ def contradictions(judgement: Judgement) -> list[str]:
     if judgement.p is None or judgement.p_holm is None or not 0 < judgement.p <= judgement.p_holm <= 1:
         wrong.append("p out of order")
     for part in judgement.parts:
-        ordered = part.interval_corrected.low <= part.interval95.low <= part.estimate
-        if not ordered or not part.estimate <= part.interval95.high <= part.interval_corrected.high:
+        corrected = judgement.corrected(part)
+        ordered = corrected.low <= part.interval95.low <= part.estimate
+        if not ordered or not part.estimate <= part.interval95.high <= corrected.high:
             wrong.append("intervals out of order")
         if judgement.seeds_to_decide is not None and judgement.seeds_to_decide <= min(one.n for one in judgement.parts):
             wrong.append("fewer seeds than were run would decide")

@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from d2lbench.analysis.statistics import Relation, bonferroni_level, holm, required_seeds, seeds_to_decide, sign_flip_p
+from d2lbench.analysis.statistics import Relation, bonferroni_level, holm, seeds_to_decide, sign_flip_p
+from d2lbench.grid.claims.claim import family_seeds
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 10, 34])
@@ -48,12 +49,12 @@ def test_bonferroni_shares_the_error_among_claims_and_their_parts() -> None:
     [(1, 8), (2, 9), (3, 9), (4, 10), (10, 11), (12, 11), (13, 12), (25, 12), (26, 13), (51, 13), (52, 14), (102, 14)],
 )
 def test_seeds_that_a_family_requires(claims: int, seeds: int) -> None:
-    assert required_seeds(claims) == seeds
+    assert family_seeds(claims) == seeds
 
 
 @pytest.mark.parametrize("claims", [1, 7, 25, 60])
 def test_two_seeds_fewer_still_allow_a_perfect_result_and_three_fewer_do_not(claims: int) -> None:
-    n = required_seeds(claims)
+    n = family_seeds(claims)
     assert sign_flip_p([1.0] * (n - 2)).p < bonferroni_level(claims)
     assert sign_flip_p([1.0] * (n - 3)).p >= bonferroni_level(claims)
 

@@ -104,8 +104,8 @@ def test_every_declared_comparison_counts_and_other_kinds_do_not() -> None:
         claim(part("greater", seeds(0.02)), name="a"),
         claim(part("same", seeds(0.0)), name="b"),
         NEVER,
-        Evidence("exact", "identity", values=(1.0,), stated=1.0),
-        Evidence("shown", "demonstration", successes=9, trials=12),
+        Evidence("exact", "identity", (part("same", (0.0,)),)),
+        Evidence("shown", "demonstration", (part("greater", (1.0,) * 9 + (-1.0,) * 3),)),
     ]
     judged = judge_family(family)
     assert [judgement.id for judgement in judged] == [evidence.id for evidence in family]
@@ -137,18 +137,19 @@ def test_one_refuted_part_refutes_a_composite_at_its_share_of_the_error() -> Non
 
 
 def test_the_corrected_interval_has_the_level_of_the_part() -> None:
-    first, _ = judge(part("greater", seeds(0.03)), part("no_worse", seeds(0.0)), among=5).parts
-    assert first.interval_corrected.level == pytest.approx(1 - 0.05 / (5 * 2))
+    judgement = judge(part("greater", seeds(0.03)), part("no_worse", seeds(0.0)), among=5)
+    first, _ = judgement.parts
+    assert judgement.corrected(first).level == pytest.approx(1 - 0.05 / (5 * 2))
     assert first.interval95.level == 0.95
-    assert first.interval_corrected.low < first.interval95.low
+    assert judgement.corrected(first).low < first.interval95.low
 
 
 def test_no_worse_is_refuted_by_the_corrected_interval_alone() -> None:
     differences = seeds(-0.0125, 0.002)
     alone, crowded = judge(part("no_worse", differences)), judge(part("no_worse", differences), among=400)
     assert alone.word == "refuted"
-    assert alone.parts[0].interval_corrected.high < -MARGIN
-    assert crowded.parts[0].interval_corrected.high > -MARGIN
+    assert alone.corrected(alone.parts[0]).high < -MARGIN
+    assert crowded.corrected(crowded.parts[0]).high > -MARGIN
     assert crowded.word == "unclear"
 
 
@@ -200,7 +201,10 @@ def test_a_diverged_run_hands_the_decision_to_the_sign_test() -> None:
 
 def test_flags_without_any_divergence_change_nothing() -> None:
     plain = part("greater", seeds(0.02))
-    assert judge(replace(plain, diverged=((False, False),) * 12)) == judge(plain)
+    flagged, unflagged = judge(replace(plain, diverged=((False, False),) * 12)), judge(plain)
+    assert replace(flagged, parts=()) == replace(unflagged, parts=())
+    assert flagged.parts[0].test == unflagged.parts[0].test == "sign-flip"
+    assert flagged.parts[0].rate_difference is None
 
 
 @pytest.mark.parametrize(("relation", "side"), [("no_worse", -1.0), ("same", -1.0), ("same", 1.0)])

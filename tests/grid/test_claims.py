@@ -15,7 +15,7 @@ HIGHER = 'metric = "test_accuracy"\nhigher = { optimizer = "adam" }\nthan = "bas
 
 
 def sides(claim):
-    return [(each.label, each.first.label, getattr(each.second, "label", each.second)) for each in claim.comparisons]
+    return [(each.label, each.first.label, getattr(each.second, "label", each.second)) for each in claim.parts]
 
 
 def only(claim):
@@ -26,9 +26,9 @@ def only(claim):
 def test_a_side_is_the_one_arm_that_its_selector_names(ask):
     claim = ask(HIGHER)
     assert sides(claim) == [("", "adam", "baseline")]
-    assert (claim.comparisons[0].relation, claim.comparisons[0].sign) == ("greater", 1)
+    assert (claim.parts[0].relation, claim.parts[0].sign) == ("greater", 1)
     assert claim.in_family
-    assert not claim.is_composite
+    assert len(claim.parts) == 1
 
 
 @pytest.mark.parametrize(
@@ -41,19 +41,19 @@ def test_a_side_is_the_one_arm_that_its_selector_names(ask):
     ],
 )
 def test_a_direction_is_a_relation_and_a_sign(ask, direction, relation, sign):
-    comparison = ask('metric = "test_accuracy"\n' + direction).comparisons[0]
+    comparison = ask('metric = "test_accuracy"\n' + direction).parts[0]
     assert (comparison.relation, comparison.sign) == (relation, sign)
 
 
 def test_same_is_a_relation_of_two_sides(ask):
     claim = ask('metric = "test_accuracy"\nsame = ["baseline", { optimizer = "adam" }]', kind="equivalence")
-    assert (claim.comparisons[0].relation, sides(claim)) == ("same", [("", "baseline", "adam")])
+    assert (claim.parts[0].relation, sides(claim)) == ("same", [("", "baseline", "adam")])
 
 
 def test_a_number_may_stand_on_either_side_of_same(ask):
     claim = ask('metric = "train_loss"\nsame = [0.5, "baseline"]\ntolerance = 0.1', kind="identity")
     assert sides(claim) == [("", "baseline", 0.5)]
-    assert (only(claim).margin, claim.in_family) == (0.1, False)
+    assert (only(claim).measure.margin, claim.in_family) == (0.1, False)
 
 
 def test_keys_that_a_side_does_not_name_are_the_baselines(ask):
@@ -70,7 +70,7 @@ def test_a_side_may_match_on_an_option_alone(ask):
 def test_a_claim_holds_in_every_context_that_where_leaves(ask):
     claim = ask(HIGHER, DEPTHS + VARY)
     assert [label for label, _, _ in sides(claim)] == ["depth=2", "depth=4", "depth=8"]
-    assert claim.is_composite
+
     claim = ask(HIGHER + "where = { model.depth = [2, 8] }", DEPTHS + VARY)
     assert [label for label, _, _ in sides(claim)] == ["depth=2", "depth=8"]
 
@@ -78,15 +78,15 @@ def test_a_claim_holds_in_every_context_that_where_leaves(ask):
 def test_over_a_context_axis_a_side_is_its_arms_in_the_order_of_the_axis(ask):
     before = "[product]\nmodel.depth = [8, 2, 4]\n" + INITS + VARY
     claim = ask(HIGHER + 'over = "model.depth"\nwhere = { init = "default" }', before)
-    (comparison,) = claim.comparisons
+    (comparison,) = claim.parts
     assert [point.position for point in comparison.first.points] == [8, 2, 4]
     assert [arm.label for arm in comparison.second.arms] == [
         "depth=8, default · baseline", "depth=2, default · baseline", "depth=4, default · baseline",
     ]  # fmt: skip
-    assert (only(claim).along, only(claim).statistic.name) == ("contexts", "mean")
+    assert (only(claim).measure.along, only(claim).measure.statistic.name) == ("contexts", "mean")
     slope = ask(HIGHER + 'over = "model.depth"\nstatistic = "slope"\nmargin = 0.1\nreason = "r"', before)
-    assert len(slope.comparisons) == 2  # one for each init that remains
-    assert [point.position for point in slope.comparisons[0].first.points] == [2, 4, 8]  # numbers go up
+    assert len(slope.parts) == 2  # one for each init that remains
+    assert [point.position for point in slope.parts[0].first.points] == [2, 4, 8]  # numbers go up
 
 
 def test_a_side_may_pick_a_context_and_the_other_then_takes_bases_value(ask):
@@ -121,11 +121,11 @@ def test_over_a_vary_key_a_side_is_the_baseline_and_all_its_values(ask):
         'metric = "gap"\nhigher = "baseline"\nthan = 0.0\nover = "dataset.train_size"\nstatistic = "slope"', before,
         dataset='{ name = "digits", train_size = 200 }',
     )  # fmt: skip
-    (comparison,) = claim.comparisons
+    (comparison,) = claim.parts
     assert [(point.position, point.label) for point in comparison.first.points] == [
         (100, "train_size=100"), (200, "baseline"), (400, "train_size=400"),
     ]  # fmt: skip
-    assert only(claim).along == "arms"
+    assert only(claim).measure.along == "arms"
 
 
 def test_a_side_may_be_the_other_sides_arm_at_another_stage(ask):
@@ -147,7 +147,7 @@ def test_the_ranking_of_arms_is_over_a_vary_key_at_two_stages(ask):
         'statistic = { name = "rank_correlation", reference = { stage = "tuned", seeds = "others" } }\n'
         'margin = 0.2\nreason = "one swap"', VARY + LADDER,
     )  # fmt: skip
-    (comparison,) = claim.comparisons
+    (comparison,) = claim.parts
     assert [side.stage for side in comparison.sides] == ["default", "tuned"]
     assert len(comparison.first.points) == len(comparison.second.points) == 3
 
@@ -159,30 +159,30 @@ def test_trials_run_from_the_lowest_rung_to_the_highest(ask):
         VARY + LADDER,
     )
     part = only(claim)
-    assert (part.along, part.stage, part.over) == ("trials", "trials", "optimizer.lr")
-    for side in claim.comparisons[0].sides:
+    assert (part.measure.along, part.first.stage, part.measure.over) == ("trials", "trials", "optimizer.lr")
+    for side in claim.parts[0].sides:
         assert [rung.position("optimizer.lr") for rung in side.rungs] == [0.01, 0.1, 1.0]
-    assert part.select.name == "validation_accuracy"
+    assert part.measure.select.name == "validation_accuracy"
 
 
 def test_a_statistic_of_trials_says_stage_and_key_by_itself(ask):
     part = only(ask('metric = "validation_accuracy"\nstatistic = "best_of_k"\nhigher = "baseline"\nthan = 0.5', LADDER))
-    assert (part.stage, part.along, part.over) == ("trials", "trials", "optimizer.lr")
+    assert (part.first.stage, part.measure.along, part.measure.over) == ("trials", "trials", "optimizer.lr")
 
 
 def test_a_regret_may_read_test_data_of_the_pick_and_of_one_rung(ask):
     fields = 'metric = "test_accuracy"\nover = "optimizer.lr"\nlower = "baseline"\nthan = 0.01\n'
     at_rung = ask(fields + 'statistic = { name = "regret", at = 0.1 }', LADDER)
-    assert not at_rung.comparisons[0].first.reads_own
+    assert not at_rung.parts[0].first.reads_own
     own = ask(fields + 'statistic = "regret"', LADDER)
-    assert own.comparisons[0].first.reads_own
-    assert only(own).select.name == "validation_accuracy"
+    assert own.parts[0].first.reads_own
+    assert only(own).measure.select.name == "validation_accuracy"
 
 
 def test_over_epochs_a_curve_is_read_at_each(ask):
     claim = ask('metric = "batch_loss"\nstatistic = { name = "area", until = 0.25 }\nover = "epoch"\n' + HIGHER[25:])
     part = only(claim)
-    assert (part.along, dict(part.metric.options)["at"]) == ("epochs", "each")
+    assert (part.measure.along, part.measure.metric.get("at")) == ("epochs", "each")
 
 
 def test_a_part_says_otherwise_what_it_names_and_the_rest_is_the_claims(ask):
@@ -191,11 +191,10 @@ def test_a_part_says_otherwise_what_it_names_and_the_rest_is_the_claims(ask):
         "lower = { optimizer.momentum = 0.9 }\nwhere = { model.depth = 4 }\n[[claims.part]]\nthan = 0.5\n",
         DEPTHS + VARY,
     )
-    assert [(part.metric.name, part.margin, part.as_) for part in claim.parts] == [
+    assert [(each.measure.metric.name, each.measure.margin, each.measure.as_) for each in claim.parts] == [
         ("test_accuracy", 0.01, "difference"), ("gap", 0.01, "difference"), ("test_accuracy", 0.0, "difference"),
     ]  # fmt: skip
-    assert [(each.label, each.sign) for each in claim.comparisons] == [("depth=2", 1), ("depth=4", -1), ("depth=2", 1)]
-    assert claim.is_composite
+    assert [(each.label, each.sign) for each in claim.parts] == [("depth=2", 1), ("depth=4", -1), ("depth=2", 1)]
 
 
 def test_claims_may_be_tables_by_id_or_one_liners(loaded):
@@ -217,8 +216,8 @@ def test_an_experiments_metrics_come_with_their_margins(with_experiment, claim_t
     text = 'format = 1\ntitle = "x"\nseeds = 12\n[base]\nexperiment = { name = "toy", factors = 2 }\n'
     text += "[vary]\nexperiment.factors = [9]\n"
     fields = 'metric = "{}"\nhigher = {{ experiment.factors = 9 }}\nthan = "baseline"\n'
-    part = only(load(text + claim_text(fields.format("deviation")), with_experiment).claims[0])
-    assert (part.metric.name, part.margin, part.as_) == ("deviation", 0.1, "difference")
+    measure = only(load(text + claim_text(fields.format("deviation")), with_experiment).claims[0]).measure
+    assert (measure.metric.name, measure.margin, measure.as_) == ("deviation", 0.1, "difference")
     with pytest.raises(GridError, match=r'the experiment returns no such metric.*did you mean "deviation"'):
         load(text + claim_text(fields.format("deviaton")), with_experiment)
 

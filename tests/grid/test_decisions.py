@@ -14,9 +14,9 @@ LADDER = '[[tune]]\nspace."optimizer.lr" = [1.0, 0.01, 0.1]\n'
 HIGHER = 'metric = "test_accuracy"\nhigher = { optimizer = "adam" }\nthan = "baseline"\n'
 
 
-def only(claim):
+def measure(claim):
     (part,) = claim.parts
-    return part
+    return part.measure
 
 
 @pytest.mark.parametrize(
@@ -31,14 +31,14 @@ def only(claim):
     ],
 )
 def test_what_picks_is_the_metrics_twin_unless_the_claim_says(ask, metric, picks):
-    part = only(ask(f'metric = {metric}\nhigher = {{ optimizer = "adam" }}\nthan = "baseline"', VARY + LADDER))
-    assert part.select.label() == picks
+    measured = measure(ask(f'metric = {metric}\nhigher = {{ optimizer = "adam" }}\nthan = "baseline"', VARY + LADDER))
+    assert measured.select.label() == picks
 
 
 def test_what_picks_is_needed_only_where_something_is_tuned(ask):
     fields = 'metric = "sparsity"\nhigher = { optimizer = "adam" }\nthan = "baseline"\n'
-    assert only(ask(fields)).select is None
-    assert only(ask(fields + 'stage = "default"', VARY + LADDER)).select is None
+    assert measure(ask(fields)).select is None
+    assert measure(ask(fields + 'stage = "default"', VARY + LADDER)).select is None
 
 
 @pytest.mark.parametrize(
@@ -54,20 +54,20 @@ def test_what_picks_is_needed_only_where_something_is_tuned(ask):
 def test_the_margin_is_the_metrics_at_each_scale(ask, metric, quick, full, as_):
     name = metric if metric.startswith("{") else f'"{metric}"'
     fields = f'metric = {name}\nhigher = {{ optimizer = "adam" }}\nthan = "baseline"'
-    parts = [only(ask(fields, scale=scale)) for scale in ("quick", "full")]
-    assert [part.margin for part in parts] == [quick, full]
-    assert {part.as_ for part in parts} == {as_}
+    both = [measure(ask(fields, scale=scale)) for scale in ("quick", "full")]
+    assert [each.margin for each in both] == [quick, full]
+    assert {each.as_ for each in both} == {as_}
 
 
 def test_a_margin_of_ones_own_has_a_reason_and_may_differ_at_quick(ask):
     fields = HIGHER + 'margin = 0.03\nreason = "it matters"\nquick = { margin = 0.04, metric = "test_loss" }'
-    full, quick = only(ask(fields, scale="full")), only(ask(fields))
+    full, quick = measure(ask(fields, scale="full")), measure(ask(fields))
     assert (full.margin, full.metric.name, full.reason) == (0.03, "test_accuracy", "it matters")
     assert (quick.margin, quick.metric.name) == (0.04, "test_loss")
 
 
 def test_against_a_number_the_margin_is_nothing(ask):
-    assert only(ask('metric = "test_accuracy"\nhigher = "baseline"\nthan = 0.5')).margin == 0.0
+    assert measure(ask('metric = "test_accuracy"\nhigher = "baseline"\nthan = 0.5')).margin == 0.0
 
 
 @pytest.mark.parametrize("m", [1, 2, 5, 10, 13, 34])

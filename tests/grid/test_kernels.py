@@ -8,7 +8,6 @@ import pytest
 
 from d2lbench.core.errors import GridError
 from d2lbench.grid import load
-from d2lbench.grid.claims.measures import metric_entry
 from d2lbench.timing import selection
 
 RELU = '{ name = "relu", size = "small", phase = "whole" }'
@@ -138,13 +137,13 @@ def test_the_seeds_of_kernels_are_rounds_and_there_are_no_checks(kernels):
     assert (grid.is_timed, grid.checks) == (True, ())
 
 
-def test_a_timing_claim_is_about_time_by_ratio_within_five_percent(claim, registry):
+def test_a_timing_claim_is_about_time_by_ratio_within_five_percent(claim):
     timing = claim('lower = "baseline"\nthan = { kernel = { name = "sigmoid", size = "small" } }')
     (part,) = timing.parts
-    assert (part.metric.name, part.as_) == ("time", "ratio")
-    assert math.exp(part.margin) == pytest.approx(1.05, abs=1e-4)
+    assert (part.measure.metric.name, part.measure.as_) == ("time", "ratio")
+    assert math.exp(part.measure.margin) == pytest.approx(1.05, abs=1e-4)
     assert timing.in_family
-    assert metric_entry(registry, part.metric).traits.unit == "s"
+    assert part.measure.metric.traits.unit == "s"
 
 
 def test_timings_are_a_family_that_needs_rounds(kernels, claim_text):
@@ -189,21 +188,21 @@ def test_a_metric_that_no_round_measures_is_refused(claim, fields, message):
 
 def test_a_side_is_summed_up_over_an_option_that_tells_its_arms_apart(claim):
     fields = 'statistic = "mean"\nover = "kernel.size"\nlower = { kernel = "relu" }\nthan = { kernel = "sigmoid" }'
-    (comparison,) = claim(fields).comparisons
+    (comparison,) = claim(fields).parts
     assert [[point.label for point in side.points] for side in comparison.sides] == [["small", "large"]] * 2
     assert [arm.config.experiment.name for arm in comparison.first.arms] == ["relu", "relu"]
 
 
 def test_an_option_that_is_a_number_gives_its_points_their_places(claim):
     fields = 'metric = "saved_bytes"\nstatistic = "misfit"\nover = "kernel.depth"\nsame = [{ kernel = "mlp" }, 0]'
-    (comparison,) = claim(fields, "count").comparisons
+    (comparison,) = claim(fields, "count").parts
     assert [point.position for point in comparison.first.points] == [1.0, 2.0, 4.0]
 
 
 def test_a_side_may_name_the_values_of_the_option_that_it_is_summed_up_over(claim):
     side = '{ kernel = { name = "mlp", depth = [1, 4] } }'
     fields = f'metric = "saved_bytes"\nstatistic = "change"\nover = "kernel.depth"\nsame = [{side}, 0]'
-    (comparison,) = claim(fields, "count").comparisons
+    (comparison,) = claim(fields, "count").parts
     assert [point.position for point in comparison.first.points] == [1.0, 4.0]
 
 

@@ -7,7 +7,7 @@ import pytest
 from d2lbench.core.errors import GridError
 from d2lbench.core.spec import Component
 from d2lbench.grid import load
-from d2lbench.grid.claims.measures import metric_entry
+from d2lbench.grid.claims.measures import metric_of
 
 GRID = """
 format = 1
@@ -52,7 +52,7 @@ def ask(registry, claim_text, fields, kind="identity"):
 def test_a_claim_reads_the_metrics_of_the_experiments_that_its_sides_select(two, claim_text):
     fields = 'metric = "{}"\nsame = [{{ experiment = {{ name = "other", size = {} }} }}, 3]'
     claim = ask(two, claim_text, fields.format("bytes", 1))
-    assert metric_entry(two, claim.metric).traits.unit == "bytes"
+    assert claim.measure.metric.traits.unit == "bytes"
     with pytest.raises(GridError, match=r'returns no such metric: "other"; given "bites".*did you mean "bytes"'):
         ask(two, claim_text, fields.format("bites", 1))
 
@@ -65,7 +65,7 @@ def test_a_metric_of_the_baselines_experiment_is_none_of_anothers(two, claim_tex
 def test_two_experiments_are_compared_on_a_metric_that_both_return(two, claim_text):
     fields = 'metric = "{}"\nhigher = {{ experiment = {{ name = "other", size = 2 }} }}\nthan = "baseline"'
     claim = ask(two, claim_text, fields.format("deviation"), "comparison")
-    assert (claim.metric.name, claim.margin) == ("deviation", 0.1)
+    assert (claim.measure.metric.name, claim.measure.margin) == ("deviation", 0.1)
     with pytest.raises(GridError, match=r'returns no such metric: "toy"'):
         ask(two, claim_text, fields.format("bytes"), "comparison")
 
@@ -100,5 +100,5 @@ def test_parts_in_different_units_are_refused_for_experiments_too(two, claim_tex
 
 def test_the_words_of_an_experiments_metric_are_its_name_alone(two, claim_text):
     claim = ask(two, claim_text, 'metric = "bytes"\nsame = [{ experiment = { name = "other", size = 2 } }, 3]')
-    assert claim.metric.label() == "bytes"
-    assert metric_entry(two, Component("metric", "test_accuracy")) is two.get("metric", "test_accuracy")
+    assert claim.measure.metric.label() == "bytes"
+    assert metric_of(two, Component("metric", "test_accuracy")).traits is two.get("metric", "test_accuracy").traits

@@ -83,10 +83,13 @@ def part_view(made: dict[str, Any], place: int) -> PartView:
     label = made["first"] if made["parts"] == 1 else f"model.depth = {2**place}"
     return PartView(
         label=label,
+        relation=made["relation"],
+        differences=tuple(row.difference for row in rows),
+        margin=made["margin"],
+        diverged=tuple((row.first_diverged, row.second_diverged) for row in rows) if made["diverged"] else (),
+        edge=made["edge"],
         first=made["first"],
         second=made["second"],
-        relation=made["relation"],
-        margin=made["margin"],
         seeds=tuple(rows),
         edge_share=0.25 if made["edge"] else 0.0,
         settled=-0.0004,
@@ -95,19 +98,10 @@ def part_view(made: dict[str, Any], place: int) -> PartView:
     )
 
 
-def evidence(made: dict[str, Any], views: tuple[PartView, ...]) -> Evidence:
-    parts = tuple(
-        Part(
-            view.label,
-            made["relation"],
-            tuple(seed.difference for seed in view.seeds),
-            made["margin"],
-            diverged=tuple((s.first_diverged, s.second_diverged) for s in view.seeds) if made["diverged"] else (),
-            edge=made["edge"],
-        )
-        for view in views
+def evidence(made: dict[str, Any], parts: tuple[PartView, ...]) -> Evidence:
+    return Evidence(
+        made["id"], made["kind"], **({"parts": parts, "seeds_required": made["required"]} | made["evidence"])
     )
-    return Evidence(made["id"], made["kind"], parts=parts, seeds_required=made["required"], **made["evidence"])
 
 
 def claims(grid: str, specs: list[dict[str, Any]], scale: str = "quick") -> tuple[ClaimView, ...]:
@@ -135,7 +129,6 @@ def claims(grid: str, specs: list[dict[str, Any]], scale: str = "quick") -> tupl
             margin_reason="",
             judgement=judgement,
             parts=view,
-            family_size=len(specs),
             **made["view"],
         )
         for made, view, judgement in zip(specs, views, judged, strict=True)
@@ -369,7 +362,7 @@ def optimizers() -> Section:
             metric="test_loss, last",
             picks=True,
         ),
-        spec("every-depth", "Adam is ahead at every depth", 0.02, 0.005, parts=3, view={"suite_word": "supported"}),
+        spec("every-depth", "Adam is ahead at every depth", 0.02, 0.005, parts=3),
         spec("edge-case", "Adadelta hardly depends on its rate", 0.01, 0.01, edge=True, picks=True),
         spec(
             "diverging", "A large rate survives with clipping", 0.03, 0.02, diverged=(3, 7), view={"after_data": True}
@@ -420,7 +413,7 @@ def regularizers() -> Section:
             0,
             kind="identity",
             unit="",
-            evidence={"values": (3.1e-13, 2e-14), "tolerance": 1e-12},
+            evidence={"parts": (Part("it", "same", (3.1e-13, 2e-14), 1e-12),)},
         ),
         spec(
             "parameters",
@@ -429,7 +422,7 @@ def regularizers() -> Section:
             0,
             kind="count",
             unit="",
-            evidence={"values": (9098.0,), "stated": 9098.0},
+            evidence={"parts": (Part("it", "same", (0.0,), 0.0),)},
         ),
         spec(
             "decay-shrinks",
@@ -438,7 +431,7 @@ def regularizers() -> Section:
             0,
             kind="demonstration",
             unit="",
-            evidence={"successes": 12, "trials": 12},
+            evidence={"parts": (Part("it", "greater", (1.0,) * 12, 0.0),)},
         ),
         spec("explore", "Weight decay also steadies training", 0.004, 0.006, view={"exploratory": True}),
     ]

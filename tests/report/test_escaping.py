@@ -72,7 +72,7 @@ def hostile(make, payloads):
     for i, text in enumerate(payloads):
         given = make["spec"](
             f"{text}{i}", text, 0.02, 0.005, origin=text, source=text, metric=text, statistic=text, unit=text,
-            first=text, second=text, parts=1 + i % 2, seeds=(0, 1, 2, 3), picks=True, view={"suite_word": text},
+            first=text, second=text, parts=1 + i % 2, seeds=(0, 1, 2, 3), picks=True,
         )  # fmt: skip
         made = make["section"](
             f"{text}{i}", text, [given], question=text, size=text, setting=((text, text),), reasons=((text, 1),),

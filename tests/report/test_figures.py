@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from d2lbench.analysis.figures import Curve, HeatMap, Panel
-from d2lbench.report.claims import claim_page
+from d2lbench.report.claims import claim_figure
 from d2lbench.report.curves import draw_panel, log_tick, spread_apart
-from d2lbench.report.dots import swarm, ticks
+from d2lbench.report.dots import compared, swarm, ticks
 from d2lbench.report.maps import draw_map
 from d2lbench.report.spark import spark
 from d2lbench.report.style import BASELINE, VERDICT_COLOURS, colour_map, drawing, label
@@ -117,7 +117,7 @@ def test_a_panel_without_usable_numbers_says_so_or_is_drawn(mean):
 
 def test_a_claims_figure_has_a_dot_for_each_seed_and_its_colour(make):
     claim = make["claims"]("g", [make["spec"]("c", "Adam wins", 0.02, 0.004)])[0]
-    drawn = draw(claim_page, claim).figure
+    drawn = draw(claim_figure, claim)
     dots = [element for element in parsed(drawn).iter(f"{SVG}use") if "opacity" in element.get("style", "")]
     assert len(dots) == 12
     assert VERDICT_COLOURS["supported"] in drawn.body
@@ -129,7 +129,7 @@ def test_a_claims_figure_has_a_dot_for_each_seed_and_its_colour(make):
 
 def test_a_composite_has_a_row_for_each_part(make):
     claim = make["claims"]("g", [make["spec"]("c", "At every depth", 0.02, 0.004, parts=3)])[0]
-    assert {"model.depth = 1", "model.depth = 2", "model.depth = 4"} <= set(texts(draw(claim_page, claim).figure))
+    assert {"model.depth = 1", "model.depth = 2", "model.depth = 4"} <= set(texts(draw(claim_figure, claim)))
 
 
 def test_parts_of_equal_name_are_told_apart_by_what_they_compare(make):
@@ -138,9 +138,10 @@ def test_parts_of_equal_name_are_told_apart_by_what_they_compare(make):
         make["replace"](part, label="depth=2", first=f"depth=2 · arm {i}", second="depth=2 · baseline")
         for i, part in enumerate(claim.parts)
     )
-    page = draw(claim_page, make["replace"](claim, parts=parts))
-    assert [part.compared for part in page.parts] == [f"arm {i} against baseline (depth=2)" for i in range(2)]
-    assert {"arm 0 against baseline", "arm 1 against baseline"} <= set(texts(page.figure))
+    assert [compared(part) for part in parts] == [f"arm {i} against baseline (depth=2)" for i in range(2)]
+    assert {"arm 0 against baseline", "arm 1 against baseline"} <= set(
+        texts(draw(claim_figure, make["replace"](claim, parts=parts)))
+    )
 
 
 @pytest.mark.parametrize("values", [(0.0,) * 12, (1e-9,) * 12, (800.0, -800.0) * 6, (0.5,)])
@@ -152,7 +153,7 @@ def test_strange_differences_are_drawn(make, values, as_ratio):
         make["replace"](seed, difference=value) for seed, value in zip(claim.parts[0].seeds, values, strict=True)
     )
     claim = make["replace"](claim, parts=(make["replace"](claim.parts[0], seeds=seeds),), as_ratio=as_ratio)
-    assert draw(claim_page, claim).figure.body
+    assert draw(claim_figure, claim).body
 
 
 def test_ticks_are_round_in_the_unit_that_is_read():

@@ -11,7 +11,7 @@ import pytest
 
 from d2lbench.analysis.model import PublishedView
 from d2lbench.report import render_claims_text
-from d2lbench.report.published import published_line, published_page
+from d2lbench.report.published import ours, published_line, strip, theirs, theirs_in_words
 from d2lbench.report.write import contents
 
 
@@ -44,28 +44,25 @@ def report_of(make):
 
 
 def test_numbers_are_told_in_the_metrics_unit():
-    page = published_page(entry())
-    assert (page.ours, page.interval, page.n) == ("84.00 %", "82.00, 86.00", "3")
-    assert page.theirs_in_words == "≈85.0 % inside, ≈87.0 % outside"
-    assert page.differs == "biases start at 0; another order"
-    loss = published_page(
-        entry(unit="nats", approximate=False, mean=0.38, low=0.36, high=0.4, published=((0.381, True),))
-    )
-    assert (loss.ours, loss.theirs_in_words) == ("0.380 nats", "0.381 nats inside")
+    found = entry()
+    assert (ours(found).estimate, ours(found).interval) == ("84.00 %", "82.00, 86.00")
+    assert theirs_in_words(found) == "≈85.0 % inside, ≈87.0 % outside"
+    loss = entry(unit="nats", approximate=False, mean=0.38, low=0.36, high=0.4, published=((0.381, True),))
+    assert (ours(loss).estimate, theirs_in_words(loss)) == ("0.380 nats", "0.381 nats inside")
 
 
 def test_several_of_one_word_share_it():
-    inside = published_page(entry(published=((0.83, True), (0.85, True))))
-    assert inside.theirs_in_words == "≈83.0 %, ≈85.0 % all inside"
-    unknown = published_page(entry(**(NOT_RUN | {"published": ((0.83, None), (0.85, None))})))
-    assert unknown.theirs_in_words == "≈83.0 %, ≈85.0 %"
+    inside = entry(published=((0.83, True), (0.85, True)))
+    assert theirs_in_words(inside) == "≈83.0 %, ≈85.0 % all inside"
+    unknown = entry(**(NOT_RUN | {"published": ((0.83, None), (0.85, None))}))
+    assert theirs_in_words(unknown) == "≈83.0 %, ≈85.0 %"
 
 
 def test_a_strip_shows_two_half_widths_to_each_side():
-    page = published_page(entry(published=((0.82, True), (0.84, True), (0.8801, False), (0.7999, False))))
+    found = entry(published=((0.82, True), (0.84, True), (0.8801, False), (0.7999, False)))
     # 132 pixels for 80 % to 88 %: the interval takes the middle half.
-    assert (page.strip.left, page.strip.width) == ("33.0", "66.0")
-    assert [(each.place, each.cut) for each in page.theirs] == [
+    assert strip(found) == ("33.0", "66.0")
+    assert [(each.place, each.cut) for each in theirs(found)] == [
         ("33.0", ""),
         ("66.0", ""),
         ("129.0", "right"),
@@ -74,12 +71,12 @@ def test_a_strip_shows_two_half_widths_to_each_side():
 
 
 def test_where_too_few_have_run_there_is_no_word_and_no_strip():
-    page = published_page(entry(**NOT_RUN))
-    assert (page.ours, page.interval, page.n, page.strip) == ("–", "–", "–", None)
-    assert page.theirs_in_words == "≈85.0 %"
-    point = published_page(entry(low=0.84, high=0.84, published=((0.84, True),)))
-    assert point.strip is None
-    assert point.theirs_in_words == "≈84.0 % inside"
+    nothing = entry(**NOT_RUN)
+    assert (ours(nothing).estimate, ours(nothing).interval, strip(nothing)) == ("–", "–", None)
+    assert theirs_in_words(nothing) == "≈85.0 %"
+    point = entry(low=0.84, high=0.84, published=((0.84, True),))
+    assert strip(point) is None
+    assert theirs_in_words(point) == "≈84.0 % inside"
 
 
 @pytest.mark.parametrize(
@@ -104,6 +101,7 @@ def test_every_form_of_the_report_has_the_table(report_of):
     row = next(line for line in markdown.splitlines() if line.startswith("| One hidden layer."))
     assert "≈85.0 % inside, ≈87.0 % **outside** | biases start at 0; another order |" in row
     assert "84.00 % | \\[82.00, 86.00\\] | 3 |" in row
+    assert "| – | – | – | ≈85.0 %" in markdown
     assert "Note: 0 of 3 seeds; too few to predict another run" in markdown
     assert page.count('<svg class="strip"') == 1
     for text in (markdown, page):

@@ -1,27 +1,27 @@
 """The statistics behind every verdict: pure functions of numbers, knowing nothing of the project."""
 
-from d2lbench.analysis.statistics.bootstrap import crossed_bootstrap
-from d2lbench.analysis.statistics.coverage import coverage
 from d2lbench.analysis.statistics.estimates import (
     Interval,
-    expected_best_of,
+    crossed_bootstrap,
     hodges_lehmann,
     interquartile_mean,
     is_fragile,
+    newcombe_paired,
     paired_correlation,
     prediction_interval,
     probability_of_winning,
+    rate_difference,
     t_interval,
+    wilson_interval,
 )
-from d2lbench.analysis.statistics.evidence import Evidence, Kind, Part, Relation
-from d2lbench.analysis.statistics.families import SIGNIFICANCE, bonferroni_level, holm
-from d2lbench.analysis.statistics.parts import PartResult
-from d2lbench.analysis.statistics.planning import required_seeds, seeds_to_decide
-from d2lbench.analysis.statistics.proportions import newcombe_paired, rate_difference, wilson_interval
+from d2lbench.analysis.statistics.parts import Part
+from d2lbench.analysis.statistics.planning import SIGNIFICANCE, bonferroni_level, holm, seeds_to_decide
+from d2lbench.analysis.statistics.samples import Relation
 from d2lbench.analysis.statistics.sign_flip import Alternative, SignFlip, sign_flip_p, sign_test_p
-from d2lbench.analysis.statistics.verdicts import Cause, Judgement, Word, judge_family
+from d2lbench.analysis.statistics.verdicts import EXACT_KINDS, Cause, Evidence, Judgement, Kind, Word, judge_family
 
 __all__ = [
+    "EXACT_KINDS",
     "SIGNIFICANCE",
     "Alternative",
     "Cause",
@@ -30,14 +30,11 @@ __all__ = [
     "Judgement",
     "Kind",
     "Part",
-    "PartResult",
     "Relation",
     "SignFlip",
     "Word",
     "bonferroni_level",
-    "coverage",
     "crossed_bootstrap",
-    "expected_best_of",
     "hodges_lehmann",
     "holm",
     "interquartile_mean",
@@ -48,7 +45,6 @@ __all__ = [
     "prediction_interval",
     "probability_of_winning",
     "rate_difference",
-    "required_seeds",
     "seeds_to_decide",
     "sign_flip_p",
     "sign_test_p",

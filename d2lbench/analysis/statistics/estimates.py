@@ -1,22 +1,28 @@
-"""Estimates from one number per seed, each with its interval where it has one."""
+"""Estimates, each with its interval where it has one: of paired differences, of accuracies, of shares."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
+from statsmodels.stats.proportion import proportion_confint
 
 from d2lbench.analysis.statistics.samples import has_no_variation, mean, sample, share, sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from d2lbench.analysis.statistics.evidence import Relation
-    from d2lbench.analysis.statistics.samples import Floats
+    from numpy.typing import NDArray
+
+    from d2lbench.analysis.statistics.samples import Floats, Relation
+
+RESAMPLES = 4_000
+BOOTSTRAP_KEY = 0xC0055ED  # any constant: a report must come out the same twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +101,6 @@ def paired_correlation(first: Sequence[float] | Floats, second: Sequence[float] 
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def expected_best_of(values: Sequence[float] | Floats, k: int) -> float:
-    """Return the expected maximum of k of the observed values, drawn without replacement, in their unit.
-
-    Unbiased for the expected best of k new tries, unlike drawing with replacement (Tang et al., Showing Your Work
-    Doesn't Always Work, ACL 2020). Where lower is better, negate the values and the answer.
-
-    Raises `ValueError` unless 1 ≤ k ≤ number of values.
-    """
-    ordered = np.sort(sample(values, "values"))
-    if not 1 <= k <= ordered.size:
-        message = f"k: a whole number from 1 to {ordered.size} (the values observed) is needed, given {k}"
-        raise ValueError(message)
-    draws = math.comb(ordered.size, k)
-    return math.fsum(value * (math.comb(below, k - 1) / draws) for below, value in enumerate(ordered.tolist()))
-
-
 @lru_cache(maxsize=4096)
 def t_quantile(tail: float, degrees: int) -> float:
     """Return t such that Student's t with so many degrees of freedom exceeds it with probability `tail`."""
@@ -128,3 +118,87 @@ def _student(values: Sequence[float] | Floats, level: float, variance_factor: Ca
     spread = float(vector.std(ddof=1))
     half = t_quantile(tail, vector.size - 1) * spread * math.sqrt(variance_factor(vector.size))
     return Interval(centre, centre - half, centre + half, level)
+
+
+def crossed_bootstrap(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], level: float = 0.95, resamples: int = RESAMPLES
+) -> Interval:
+    """Difference of accuracies (first - second, a share) on data like the test set, over seeds like these.
+
+    `first` and `second` say which example each seed's run got right, shape (seeds, examples): the same seeds and the
+    same examples in the same places. Seeds and examples are drawn with replacement independently of each other, and the
+    bounds are percentiles (Owen, The pigeonhole bootstrap, 2007; slightly too wide rather than too narrow).
+
+    Meaningless where each seed has a test set of its own. Raises `ValueError` for shapes that differ or hold nothing.
+    """
+    if first.shape != second.shape or len(first.shape) != len(("seeds", "examples")) or first.size == 0:
+        message = f"correctness: two (seeds, examples) tables of one shape, given {first.shape} and {second.shape}"
+        raise ValueError(message)
+    difference = first.astype(np.float64) - second.astype(np.float64)  # (S, E)
+    seeds, examples = difference.shape
+    generator = np.random.Generator(np.random.Philox(key=BOOTSTRAP_KEY))
+    means = np.empty(resamples)
+    for draw in range(resamples):
+        seed_counts = np.bincount(generator.integers(0, seeds, seeds), minlength=seeds)  # (S,)
+        example_counts = np.bincount(generator.integers(0, examples, examples), minlength=examples)  # (E,)
+        means[draw] = seed_counts @ difference @ example_counts
+    tail = (1 - share(level)) / 2
+    low, high = np.quantile(means / difference.size, [tail, 1 - tail])
+    return Interval(float(difference.mean()), float(low), float(high), level)
+
+
+def wilson_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
+    """Wilson's score interval of a share, 0…1 (Wilson, Probable inference, 1927).
+
+    Raises `ValueError` unless 0 ≤ successes ≤ trials and trials ≥ 1.
+    """
+    if trials < 1 or not 0 <= successes <= trials:
+        message = f"successes of trials: 0 ≤ successes ≤ trials with trials ≥ 1, given {successes} of {trials}"
+        raise ValueError(message)
+    low, high = proportion_confint(successes, trials, alpha=1 - share(level), method="wilson")
+    return Interval(successes / trials, float(low), float(high), level)
+
+
+def newcombe_paired(both: int, first_only: int, second_only: int, neither: int, level: float = 0.95) -> Interval:
+    """Difference of two paired shares (first - second, -1…1) with Newcombe's interval, method 10.
+
+    Wilson's bounds of the two shares are combined by squares, with the correlation of the pairs taken from the table
+    and shrunk by a continuity correction where positive (Newcombe, Improved confidence intervals for the difference
+    between binomial proportions based on paired data, Statistics in Medicine 17, 1998, 2635-2650).
+
+    Raises `ValueError` for a negative count or an empty table.
+    """
+    table = (both, first_only, second_only, neither)
+    pairs = sum(table)
+    if min(table) < 0 or pairs == 0:
+        message = f"table of pairs: four counts ≥ 0, not all 0, are needed, given {table}"
+        raise ValueError(message)
+    first = wilson_interval(both + first_only, pairs, level)
+    second = wilson_interval(both + second_only, pairs, level)
+    correlation = _corrected_correlation(both, first_only, second_only, neither)
+    difference = (first_only - second_only) / pairs
+    below = _combined(first.estimate - first.low, second.high - second.estimate, correlation)
+    above = _combined(first.high - first.estimate, second.estimate - second.low, correlation)
+    return Interval(difference, max(-1.0, difference - below), min(1.0, difference + above), level)
+
+
+def rate_difference(pairs: Sequence[tuple[bool, bool]], level: float = 0.95) -> Interval:
+    """Newcombe's interval from one (first side, second side) flag per seed, such as "diverged"."""
+    counts = Counter((bool(one), bool(other)) for one, other in pairs)
+    return newcombe_paired(counts[True, True], counts[True, False], counts[False, True], counts[False, False], level)
+
+
+def _corrected_correlation(both: int, first_only: int, second_only: int, neither: int) -> float:
+    """Phi of the table; its numerator loses n/2 where positive, down to 0. Zero where a margin is empty."""
+    margins = (both + first_only) * (second_only + neither) * (both + second_only) * (first_only + neither)
+    if margins == 0:
+        return 0.0
+    product = both * neither - first_only * second_only
+    correction = (both + first_only + second_only + neither) / 2
+    shrunk = max(product - correction, 0.0) if product > 0 else product
+    return shrunk / math.sqrt(margins)
+
+
+def _combined(one: float, other: float, correlation: float) -> float:
+    # Never negative in exact arithmetic; rounding may leave -1e-18 where both distances are 0 or equal.
+    return math.sqrt(max(0.0, one**2 - 2 * correlation * one * other + other**2))

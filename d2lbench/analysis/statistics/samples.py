@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+#: What a part claims of its difference: above zero, not below -margin, within ±margin.
+Relation = Literal["greater", "no_worse", "same"]
 
 # Accuracies are fractions such as 421/497: their differences carry rounding errors near 1e-16, which is 1e-13 of a
 # small difference. Anything closer than this share of the numbers compared is a tie.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from d2lbench.core.errors import GridError, nearest_name
 from d2lbench.core.kinds import As, ExperimentTraits, MetricTraits, StatisticTraits
-from d2lbench.core.registry import Entry
 from d2lbench.core.spec import Component, Measurement
 from d2lbench.grid import kernels
+from d2lbench.grid.claims.statement import Metric, Statistic
 from d2lbench.grid.file import record
 from d2lbench.grid.file.claims import QuickText
 from d2lbench.grid.file.shape import with_article
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from d2lbench.grid.file.claims import PartText
 
 
-def looked_up(kind: str, raw: Any, key: str, resolver: Resolver) -> Component:
+def _looked_up(kind: str, raw: Any, key: str, resolver: Resolver) -> Component:
     """Return a metric or statistic that is written as a name or as a table with options."""
     table = {"name": raw} if isinstance(raw, str) else raw
     if not isinstance(table, Mapping) or "name" not in table:
@@ -31,16 +31,38 @@ def looked_up(kind: str, raw: Any, key: str, resolver: Resolver) -> Component:
     return resolver.component(kind, Written(dict(table), key))
 
 
-def metric_entry(registry: Registry, metric: Component) -> Entry[MetricTraits]:
-    """Return what is declared of a metric: a registered one's entry, or one made of what declares its number."""
+def statistic(raw: Any, key: str, resolver: Resolver) -> Statistic:
+    """Return a statistic that is written as a name or as a table with options.
+
+    Raises
+    ------
+    GridError
+        It is unknown, one of its options is not allowed, or the ranking that it refers to is none.
+    """
+    found = _looked_up("statistic", raw, key, resolver)
+    reference = found.get("reference")
+    if reference is not None:
+        allowed = {"stage": ("tuned", "default"), "seeds": ("others",)}
+        if not isinstance(reference, dict) or any(reference.get(name) not in allowed[name] for name in allowed):
+            problem = "is not a ranking to compare with"
+            words = '{ stage = "tuned" or "default", seeds = "others" }'
+            raise GridError(problem, key=f"{key}.reference", given=reference, allowed=words)
+    entry = resolver.registry.get(StatisticTraits, found.name)
+    return Statistic(**vars(found), traits=entry.traits, factory=entry.factory)
+
+
+def metric_of(registry: Registry, metric: Component) -> Metric:
+    """Return a metric with what its registration declares, or what the experiment or kernel does that returns it."""
     experiment, kernel = metric.get("experiment"), metric.get("kernel")
     if experiment is None and kernel is None:
-        return registry.get(MetricTraits, metric.name)
-    declared = kernels.METRICS if experiment is None else returned(registry, Component("experiment", experiment))
-    return Entry(metric.name, functools.partial(_only_value, metric.name), {}, declared[metric.name])
+        entry = registry.get(MetricTraits, metric.name)
+        return Metric(**vars(metric), traits=entry.traits, factory=entry.factory)
+    declared = kernels.METRICS if experiment is None else _returned(registry, Component("experiment", experiment))
+    read = functools.partial(_only_value, metric.name)
+    return Metric(**vars(metric), traits=declared[metric.name], factory=read)
 
 
-def returned(registry: Registry, measured: Component) -> Mapping[str, MetricTraits]:
+def _returned(registry: Registry, measured: Component) -> Mapping[str, MetricTraits]:
     """Return the metrics that an experiment declares or a kernel has, each with what is said of them."""
     if measured.kind == "kernel":
         return kernels.metrics_of(measured)
@@ -69,7 +91,7 @@ class Measures:
     def __init__(self, resolver: Resolver, measured: tuple[Component, ...] = ()) -> None:
         self.resolver, self._measured = resolver, measured
 
-    def metric(self, raw: Any, key: str) -> Component:
+    def metric(self, raw: Any, key: str) -> Metric:
         """Return a metric; beside experiments or kernels it is one of theirs.
 
         Raises
@@ -78,13 +100,14 @@ class Measures:
             There is no such metric, or not of everything measured, or two experiments mean different things by it.
         """
         name = raw.get("name") if isinstance(raw, Mapping) else raw
+        registry = self.resolver.registry
         if not self._measured or not isinstance(name, str):
-            return looked_up("metric", raw, key, self.resolver)
+            return metric_of(registry, _looked_up("metric", raw, key, self.resolver))
         kind = self._measured[0].kind
         if isinstance(raw, Mapping) and len(raw) > 1:
             problem = f"is one number of {with_article(kind)} and has no options"
             raise GridError(problem, key=key, given=raw, allowed=f'"{name}"')
-        declared = {each: returned(self.resolver.registry, each) for each in self._measured}
+        declared = {each: _returned(registry, each) for each in self._measured}
         for each, metrics in declared.items():
             if name not in metrics:
                 problem = f'the {kind} returns no such metric: "{each.label()}"'
@@ -92,28 +115,12 @@ class Measures:
                 raise GridError(problem, key=key, given=name, allowed=allowed, nearest=nearest_name(name, metrics))
         if any(metrics[name] != declared[self._measured[0]][name] for metrics in declared.values()):
             problem = "is declared differently by the experiments that the sides select"
-            names = _named(each.name for each in declared)
+            names = " and ".join(f'"{each.name}"' for each in declared)
             raise GridError(problem, key=key, given=name, allowed=f"sides of one experiment, not {names}")
         options = ((kind, self._measured[0].name),)  # tells whose number it is; no option of the grid's
-        return Component("metric", name, options)
+        return metric_of(registry, Component("metric", name, options))
 
-    def traits(self, metric: Component) -> MetricTraits:
-        """Return what is declared of a metric."""
-        return metric_entry(self.resolver.registry, metric).traits
-
-    def columns(self, metric: Component) -> tuple[str, ...]:
-        """Return the series that a metric reads."""
-        return self.traits(metric).series(metric)
-
-    def reads_test(self, metric: Component) -> bool:
-        """Whether the metric looks at test data."""
-        return any(column.startswith("test_") for column in self.columns(metric))
-
-    def reads_validation(self, metric: Component) -> bool:
-        """Whether the metric looks at validation data and at nothing else."""
-        return all(column.startswith("validation_") for column in self.columns(metric))
-
-    def select(self, text: PartText, metric: Component, *, needed: bool) -> Component | None:
+    def select(self, text: PartText, metric: Metric, *, needed: bool) -> Metric | None:
         """Return what picks the trials: what the claim names, else the metric's validation twin.
 
         Raises
@@ -122,89 +129,79 @@ class Measures:
             There is no twin and nothing is named; it reads test data; or nobody says which way is better.
         """
         key = f"{text.key}.select"
-        if text.select is not None:
-            chosen = self.metric(text.select, key)
-        elif not needed:
+        if text.select is None and not needed:
             return None
-        else:
-            chosen = self._twin(metric, key)
-        if self.reads_test(chosen):
+        chosen = self._twin(metric, key) if text.select is None else self.metric(text.select, key)
+        if any(series.startswith("test_") for series in chosen.series):
             problem = "reads test data, which may not pick"
             raise GridError(problem, key=key, given=chosen.name, allowed="metrics of validation or training data")
-        if self.traits(chosen).better is None:
+        if chosen.traits.better is None:
             problem = "does not say which way is better, so it cannot pick"
             raise GridError(problem, key=key, given=chosen.name, allowed="a metric like validation_accuracy")
         return chosen
 
-    def _twin(self, metric: Component, key: str) -> Component:
-        if self.reads_validation(metric):
+    def _twin(self, metric: Metric, key: str) -> Metric:
+        """Return the metric that reads of validation data what ``metric`` reads of test data."""
+        if reads_validation(metric):
             return metric
-        if dict(metric.options).get("split") == "test":
-            named = {option: _plain(value) for option, value in metric.canonical}
-            return self.metric({"name": metric.name, **named, "split": "validation"}, key)
+        options = {option: _plain(value) for option, value in metric.canonical}
+        if metric.get("split") == "test":
+            return self.metric({"name": metric.name, **options, "split": "validation"}, key)
         name = metric.name.replace("test_", "validation_", 1)
         if not metric.name.startswith("test_") or name not in self.resolver.registry.names("metric"):
             problem = f'is missing: "{metric.name}" has no column of validation data that could pick the trials'
             raise GridError(problem, key=key, allowed='a metric like "validation_accuracy"')
-        options = {option: _plain(value) for option, value in metric.canonical}
         return self.metric({"name": name, **options}, key)
 
-    def margin(
-        self, text: PartText, metric: Component, statistic: Component, kind: str, scale: str, *, against_number: bool
-    ) -> tuple[float, As]:
-        """Return the margin and whether sides differ by subtraction or by ratio.
 
-        Raises
-        ------
-        GridError
-            A margin of one's own without a reason, or none where there is no default.
-        """
-        if kind in ("identity", "count"):
-            return _tolerance(text, scale), text.as_ or "difference"
-        if text.tolerance is not None:
-            problem = "goes with identities and counts"
-            raise GridError(problem, key=f"{text.key}.tolerance", given=text.tolerance, allowed="margin")
-        summed = self.resolver.registry.get(StatisticTraits, statistic.name).traits
-        usual: As = "difference" if summed.own_unit else self.traits(metric).as_
-        margins = None if text.as_ not in (None, usual) else summed.margins
-        if margins is None and not summed.own_unit and text.as_ in (None, usual):
-            margins = self.traits(metric).margins
-        default = 0.0 if against_number or kind == "demonstration" else (margins or {}).get(scale)
-        return _margin(text, scale, default, f"{statistic.name} of {metric.name}"), text.as_ or usual
+def reads_validation(metric: Metric) -> bool:
+    """Whether a metric looks at validation data and at nothing else."""
+    return all(series.startswith("validation_") for series in metric.series)
 
 
-def _tolerance(text: PartText, scale: str) -> float:
-    """Return how far an identity or a count may be off."""
-    declared = _declared(text, scale)
-    if text.tolerance is not None and declared is not None:
-        problem = "is the same thing as tolerance here"
-        raise GridError(problem, key=f"{text.key}.margin", given=declared, allowed="one of the two")
-    return (text.tolerance or 0.0) if declared is None else declared
+def margin(
+    text: PartText, metric: Metric, statistic: Statistic, kind: str, scale: str, *, against_number: bool
+) -> tuple[float, As]:
+    """Return the margin (a tolerance, of an identity or a count) and whether sides differ by subtraction or by ratio.
 
-
-def _declared(text: PartText, scale: str) -> float | None:
+    Raises
+    ------
+    GridError
+        A margin of one's own without a reason, none where there is no default, or a margin beside a tolerance.
+    """
     at_scale = quick(text, scale).margin
-    return text.margin if at_scale is None else at_scale
+    own = text.margin if at_scale is None else at_scale
+    if kind in ("identity", "count"):
+        if text.tolerance is not None and own is not None:
+            problem = "is the same thing as tolerance here"
+            raise GridError(problem, key=f"{text.key}.margin", given=own, allowed="one of the two")
+        return (text.tolerance or 0.0) if own is None else own, text.as_ or "difference"
+    if text.tolerance is not None:
+        problem = "goes with identities and counts"
+        raise GridError(problem, key=f"{text.key}.tolerance", given=text.tolerance, allowed="margin")
+    usual: As = "difference" if statistic.traits.own_unit else metric.traits.as_
+    default = None
+    if text.as_ in (None, usual):  # the defaults are in the usual unit
+        margins = statistic.traits.margins or (None if statistic.traits.own_unit else metric.traits.margins)
+        default = (margins or {}).get(scale)
+    if against_number or kind == "demonstration":
+        default = 0.0
+    return _own_or_default(text, own, default, f"{statistic.name} of {metric.name}"), text.as_ or usual
 
 
-def _margin(text: PartText, scale: str, default: float | None, what: str) -> float:
-    declared = _declared(text, scale)
-    if declared is None and default is None:
+def _own_or_default(text: PartText, own: float | None, default: float | None, what: str) -> float:
+    if own is None and default is None:
         problem = f"is missing: there is no default for {what}"
         raise GridError(problem, key=f"{text.key}.margin", allowed="number ≥ 0, and a reason")
-    if declared is not None and declared != default and not text.reason:
+    if own is not None and own != default and not text.reason:
         problem = "is missing: a margin of one's own needs one"
         usual = "" if default is None else f", or the margin {default:g}"
-        raise GridError(problem, key=f"{text.key}.reason", given=declared, allowed=f"text{usual}")
-    found = declared if declared is not None else default or 0.0
+        raise GridError(problem, key=f"{text.key}.reason", given=own, allowed=f"text{usual}")
+    found = own if own is not None else default or 0.0
     if text.direction == "same" and found == 0:
         problem = "no two things are the same within nothing"
         raise GridError(problem, key=f"{text.key}.margin", given=found, allowed="number > 0")
     return found
-
-
-def _named(names: Iterable[str]) -> str:
-    return " and ".join(f'"{name}"' for name in names)
 
 
 def _plain(value: Any) -> Any:

@@ -95,7 +95,7 @@ class Finder:
         left = tuple(context for context in self._expansion.contexts if selector.matches(context.view))
         if not left:
             problem = "leaves no context"
-            labels = [_named(context.settings) for context in self._expansion.contexts]
+            labels = [", ".join(each.label for each in context.settings) for context in self._expansion.contexts]
             raise GridError(problem, key=key, given=raw, allowed=_listed(labels))
         return left
 
@@ -147,7 +147,10 @@ class Finder:
         if len(matching) != 1:
             self._refuse(side, [context.arms[0] for context in matching], contexts)
         arms = [arm for arm in matching[0].arms if arm.change is None or arm.change.path == over]
-        return tuple(self._arm_point(index, arm, over) for index, arm in enumerate(arms))
+        return tuple(
+            _point(index, setting_at(arm, over), arm, arm.change.label if arm.change else "baseline")
+            for index, arm in enumerate(arms)
+        )
 
     def _along_option(self, side: SideText, contexts: list[Context], over: str) -> tuple[Point, ...]:
         """Return the arms that a side selects, told apart by an option of what they are, in the order of the file.
@@ -165,16 +168,9 @@ class Finder:
         if len(set(values)) < len(values):
             problem = f'selects arms that are alike in "{over}": {_listed([arm.label for arm in arms])}'
             raise GridError(problem, key=side.key, given=side.raw, allowed="one arm for each value of over")
-        numbers = [setting.number for setting in settings]
         return tuple(
-            Point(float(index) if number is None else number, label, arm)
-            for index, (number, label, arm) in enumerate(zip(numbers, values, arms, strict=True))
+            _point(index, setting, arm) for index, (setting, arm) in enumerate(zip(settings, arms, strict=True))
         )
-
-    def _arm_point(self, index: int, arm: Arm, over: str) -> Point:
-        number = setting_at(arm, over).number
-        label = arm.change.label if arm.change else "baseline"
-        return Point(float(index) if number is None else number, label, arm)
 
     def _one(self, side: SideText, contexts: list[Context], group: list[Context]) -> Arm:
         """Return the one arm that a side selects, or list those that it does."""
@@ -184,15 +180,14 @@ class Finder:
         return found[0]
 
     def _refuse(self, side: SideText, found: list[Arm], contexts: list[Context]) -> None:
-        labels = [arm.label for context in contexts for arm in context.arms]
         if found:
             problem = f"selects {len(found)} arms where it must be one: {_listed([arm.label for arm in found])}"
             allowed = "a selector that names what tells them apart"
             raise GridError(problem, key=side.key, given=side.raw, allowed=allowed)
         problem = "selects no arm"
-        raise GridError(
-            problem, key=side.key, given=side.raw, allowed=_listed(labels), nearest=_nearest(shown(side.raw), labels)
-        )
+        labels = [arm.label for context in contexts for arm in context.arms]
+        nearest = _nearest(shown(side.raw), labels)
+        raise GridError(problem, key=side.key, given=side.raw, allowed=_listed(labels), nearest=nearest)
 
 
 def setting_at(arm: Arm, path: str) -> Setting:
@@ -211,12 +206,8 @@ def selects(side: SideText, arm: Arm) -> bool:
     return side.selector.matches(selectors.view(arm.config))
 
 
-def _point(index: int, setting: Setting, arm: Arm) -> Point:
-    return Point(float(index) if setting.number is None else setting.number, setting.label, arm)
-
-
-def _named(settings: tuple[Setting, ...]) -> str:
-    return ", ".join(setting.label for setting in settings)
+def _point(index: int, setting: Setting, arm: Arm, label: str = "") -> Point:
+    return Point(float(index) if setting.number is None else setting.number, label or setting.label, arm)
 
 
 def _listed(labels: list[str]) -> str:

@@ -2,19 +2,78 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from d2lbench.core.spec import Component
 
-    from d2lbench.core.spec import Component
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from d2lbench.core.kinds import As, MetricTraits, StatisticTraits
     from d2lbench.grid.arms import Arm, Rung
+    from d2lbench.grid.file.claims import Kind
 
 Stage: TypeAlias = Literal["tuned", "default", "trials"]
 #: What a statistic runs along: nothing, the contexts, the arms of a vary key, an arm's rungs, or the epochs.
 Along: TypeAlias = Literal["", "contexts", "arms", "trials", "epochs"]
 Relation: TypeAlias = Literal["greater", "no_worse", "same"]
+
+
+@dataclass(frozen=True)
+class Metric(Component):
+    """A metric with what is declared of it, looked up once: when a grid is loaded. Equal where name and options are."""
+
+    traits: MetricTraits = field(kw_only=True, compare=False, repr=False)
+    factory: Callable[..., Any] = field(kw_only=True, compare=False, repr=False)
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The series of a run that it reads."""
+        return self.traits.series(self)
+
+    @property
+    def sign(self) -> Literal[1, -1]:
+        """-1 where lower is better, else 1."""
+        return -1 if self.traits.better == "lower" else 1
+
+    def read(self, record: object) -> Any:
+        """Return its number of one finished run, or the values of a curve."""
+        return self.factory(record, **dict(self.options))
+
+
+@dataclass(frozen=True)
+class Statistic(Component):
+    """What makes one number of a metric's values along an axis, with what is declared of it."""
+
+    traits: StatisticTraits = field(kw_only=True, compare=False, repr=False)
+    factory: Callable[..., float] = field(kw_only=True, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a part of a claim reads of each side, and how large a difference matters.
+
+    Attributes
+    ----------
+    over, along
+        The axis of the grid, and what it is one of.
+    select
+        The metric that picks a tuned arm's trial; None where nothing is picked.
+    margin
+        In the metric's unit; in natural logarithms where sides differ by ratio.
+    reason
+        For a margin of the claim's own.
+    """
+
+    metric: Metric
+    statistic: Statistic
+    over: str
+    along: Along
+    select: Metric | None
+    margin: float
+    as_: As
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -58,14 +117,15 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One pair of sides within one context.
+class Part:
+    """One comparison of two sides within one context; a claim holds when all of its parts do.
 
     ``relation`` "greater": sign × (first − second) is claimed positive; "no_worse": not below minus the margin;
     "same": within the margin. ``second`` is a number where the claim names one.
     """
 
     label: str
+    measure: Measure
     relation: Relation
     sign: Literal[1, -1]
     first: Side
@@ -75,6 +135,11 @@ class Comparison:
     def sides(self) -> tuple[Side, ...]:
         """The sides that have arms."""
         return (self.first, self.second) if isinstance(self.second, Side) else (self.first,)
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """The arms of both sides."""
+        return tuple(arm for side in self.sides for arm in side.arms)
 
 
 @dataclass(frozen=True)
@@ -87,28 +152,11 @@ class Published:
     id: str
     says: str
     source: str
-    metric: Component
+    metric: Metric
     arm: Arm
     values: tuple[float, ...]
     approximate: bool
     differs: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One thing that a claim asserts; it holds when it holds in every one of its comparisons (contexts)."""
-
-    label: str
-    metric: Component
-    statistic: Component
-    over: str
-    along: Along
-    stage: Stage
-    select: Component | None
-    margin: float
-    as_: Literal["difference", "ratio"]
-    reason: str
-    comparisons: tuple[Comparison, ...]
 
 
 @dataclass(frozen=True)
@@ -120,7 +168,7 @@ class Claim:
     """
 
     id: str
-    kind: str
+    kind: Kind
     origin: str
     says: str
     source: str
@@ -136,31 +184,6 @@ class Claim:
         return self.asked and self.kind in ("comparison", "equivalence", "timing")
 
     @property
-    def comparisons(self) -> tuple[Comparison, ...]:
-        """All comparisons of all parts."""
-        return tuple(comparison for part in self.parts for comparison in part.comparisons)
-
-    @property
-    def is_composite(self) -> bool:
-        """Whether it holds only when several comparisons hold."""
-        return len(self.comparisons) > 1
-
-    @property
-    def metric(self) -> Component:
-        """The metric of its (first) part."""
-        return self.parts[0].metric
-
-    @property
-    def margin(self) -> float:
-        """The margin of its (first) part."""
-        return self.parts[0].margin
-
-    @property
-    def statistic(self) -> Component:
-        """The statistic of its (first) part."""
-        return self.parts[0].statistic
-
-    @property
-    def select(self) -> Component | None:
-        """What picks the trials of its (first) part."""
-        return self.parts[0].select
+    def measure(self) -> Measure:
+        """What its (first) part reads; the others are in the same unit."""
+        return self.parts[0].measure
