@@ -1,4 +1,4 @@
-"""Stopping in good order: the first Ctrl-C or SIGTERM asks, the second insists."""
+"""Stopping in good order: the first SIGINT or SIGTERM finishes the current work, the second stops at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType, TracebackType
+    from types import FrameType
     from typing import Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -27,19 +27,17 @@ class Stop:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        """Listen, where this is the main thread: Python hands signals to no other."""
+        """Take the signals over, in the main thread: Python hands them to no other."""
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._hear) for number in _SIGNALS}
+            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Hand the signals back to who listened before."""
+    def __exit__(self, *_: object) -> None:
+        """Give the signals back to their handlers of before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         if self.asked:
             raise KeyboardInterrupt
@@ -49,7 +47,7 @@ class Stop:
 
 @contextmanager
 def deaf() -> Iterator[None]:
-    """Hold Ctrl-C back while processes are started: they inherit it, so that it reaches the driver alone."""
+    """Block SIGINT while processes are started: they inherit the block, so that Ctrl-C reaches the driver alone."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
 PLAIN_SECONDS = 30.0
@@ -36,9 +35,7 @@ class Progress:
         """Show the bar until the block ends."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Leave the bar as it stands."""
         if self._bar is not None:
             self._bar.close()

@@ -35,17 +35,12 @@ class Function(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self.name = name
         self._function = load().get("activation", name).factory()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply it."""
         result: torch.Tensor = self._function(x)
         return result
-
-    def extra_repr(self) -> str:
-        """Say which function it is."""
-        return self.name
 
 
 class Sum(nn.Module):

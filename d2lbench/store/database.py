@@ -15,7 +15,6 @@ from d2lbench.core.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
     from typing import Self
 
 SCHEMA_VERSION: Final = 1
@@ -91,9 +90,7 @@ class Database:
         """Hand out the open store."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
 

@@ -112,7 +112,7 @@ def test_a_second_signal_ends_it_at_once_and_the_store_is_whole(house):
     assert len(house.rows()) % 8 == 0
 
 
-def test_a_first_signal_only_asks_and_a_second_insists():
+def test_a_first_signal_lets_work_finish_and_a_second_stops_at_once():
     with Stop() as stop:
         signal.raise_signal(signal.SIGTERM)
         assert stop.asked
