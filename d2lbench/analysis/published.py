@@ -19,6 +19,8 @@ from d2lbench.analysis.tables import change_label, context_label
 from d2lbench.core.spec import Config
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from d2lbench.analysis.results import Reading, Results
     from d2lbench.grid.claims.statement import Published
 
@@ -59,11 +61,7 @@ def _view(results: Results, entry: Published) -> PublishedView:
         published=tuple((value, _inside(value, known)) for value in entry.values),
         approximate=entry.approximate,
         differs=entry.differs,
-        notes=(
-            *_notes(readings, known, len(grid.declared_seeds)),
-            *_censored(entry, values),
-            *_shape(known, unit, len(values), ratio=ratio),
-        ),
+        notes=tuple(_notes(entry, readings, known, len(grid.declared_seeds), unit=unit, ratio=ratio)),
     )
 
 
@@ -83,17 +81,6 @@ def _interval(values: tuple[float, ...], *, ratio: bool) -> Interval:
     return replace(logs, low=math.exp(logs.low), high=math.exp(logs.high))
 
 
-def _shape(interval: Interval | None, unit: str, n: int, *, ratio: bool) -> list[str]:
-    """Return what the interval's making means for a reader."""
-    if interval is None or interval.low == interval.high:
-        return []
-    if ratio:
-        return ["geometric mean; the interval is one of logarithms"]
-    if unit == "share" and n >= ENOUGH_TO_SEE and (interval.low < 0 or interval.high > 1):
-        return ["the interval reaches beyond 0…1: our runs are not spread normally, and it says little"]
-    return []
-
-
 def _inside(value: float, interval: Interval | None) -> bool | None:
     if interval is None:
         return None
@@ -101,24 +88,25 @@ def _inside(value: float, interval: Interval | None) -> bool | None:
     return interval.low - slack <= value <= interval.high + slack
 
 
-def _notes(readings: list[Reading], interval: Interval | None, declared: int) -> list[str]:
-    """Return what a reader must know of our side: seeds that are missing, runs that diverged, no spread at all."""
-    n = len(readings)
-    notes = [f"{n} of {declared} seeds"] if n < declared else []
+def _notes(
+    entry: Published, readings: list[Reading], interval: Interval | None, declared: int, *, unit: str, ratio: bool
+) -> Iterator[str]:
+    """Return what a reader must know of our side: what is missing, what stands for something else, the interval."""
+    n, config = len(readings), entry.arm.config
+    if n < declared:
+        yield f"{n} of {declared} seeds"
     if n < FEWEST_SEEDS:
-        notes.append("too few to predict another run")
-    diverged = sum(reading.diverged for reading in readings)
-    if diverged:
-        notes.append(f"{diverged} of {n} runs diverged and count as runs that learned nothing")
+        yield "too few to predict another run"
+    if diverged := sum(reading.diverged for reading in readings):
+        yield f"{diverged} of {n} runs diverged and count as runs that learned nothing"
     if interval is not None and interval.low == interval.high:
-        notes.append("all seeds agree, so the interval is a point")
-    return notes
-
-
-def _censored(entry: Published, values: tuple[float, ...]) -> list[str]:
-    """Return how many runs never got to what the metric waits for."""
-    config = entry.arm.config
-    if not isinstance(config, Config) or not entry.metric.traits.censored:
-        return []
-    late = sum(value > config.epochs for value in values)
-    return [f"{late} of {len(values)} runs never got there: counted as budget + 1"] if late else []
+        yield "all seeds agree, so the interval is a point"
+    budget = config.epochs if isinstance(config, Config) and entry.metric.traits.censored else math.inf
+    if late := sum(reading.value > budget for reading in readings):
+        yield f"{late} of {n} runs never got there: counted as budget + 1"
+    if interval is None or interval.low == interval.high:
+        return
+    if ratio:
+        yield "geometric mean; the interval is one of logarithms"
+    elif unit == "share" and n >= ENOUGH_TO_SEE and (interval.low < 0 or interval.high > 1):
+        yield "the interval reaches beyond 0…1: our runs are not spread normally, and it says little"

@@ -17,22 +17,18 @@ from d2lbench.analysis.statistics.estimates import (
 from d2lbench.analysis.statistics.parts import Part
 from d2lbench.analysis.statistics.planning import SIGNIFICANCE, bonferroni_level, holm, seeds_to_decide
 from d2lbench.analysis.statistics.samples import Relation
-from d2lbench.analysis.statistics.sign_flip import Alternative, SignFlip, sign_flip_p, sign_test_p
-from d2lbench.analysis.statistics.verdicts import EXACT_KINDS, Cause, Evidence, Judgement, Kind, Word, judge_family
+from d2lbench.analysis.statistics.sign_flip import Alternative, sign_flip_p, sign_test_p
+from d2lbench.analysis.statistics.verdicts import EXACT_KINDS, Evidence, Judgement, judge_family
 
 __all__ = [
     "EXACT_KINDS",
     "SIGNIFICANCE",
     "Alternative",
-    "Cause",
     "Evidence",
     "Interval",
     "Judgement",
-    "Kind",
     "Part",
     "Relation",
-    "SignFlip",
-    "Word",
     "bonferroni_level",
     "crossed_bootstrap",
     "hodges_lehmann",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, Self, get_args
 
 from d2lbench.analysis.statistics.estimates import (
@@ -21,6 +21,10 @@ from d2lbench.analysis.statistics.samples import Relation, at_least, has_no_vari
 from d2lbench.analysis.statistics.sign_flip import Alternative, sign_flip_p, sign_test_p
 
 EVEN = 0.5  # the probability of winning of two equal sides
+
+# A family is judged at three margins, and neither of these depends on the margin.
+_interval = lru_cache(maxsize=4096)(t_interval)
+_is_fragile = lru_cache(maxsize=4096)(is_fragile)
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class Part:
     @cached_property
     def interval95(self) -> Interval:
         """Mean paired difference with Student's 95 % interval."""
-        return t_interval(self.differences, 0.95)
+        return _interval(self.differences, 0.95)
 
     @property
     def estimate(self) -> float:
@@ -107,7 +111,7 @@ class Part:
     @cached_property
     def fragile(self) -> bool:
         """Whether the three estimates do not agree on the sign."""
-        return is_fragile(self.differences, self.relation)
+        return _is_fragile(self.differences, self.relation)
 
     @cached_property
     def probability_of_winning(self) -> float:
@@ -206,7 +210,7 @@ class Part:
         """
         if self.relation != "no_worse":
             return self.p_against < level
-        beyond = not at_least(t_interval(self.differences, 1 - level).high, -self.margin)
+        beyond = not at_least(_interval(self.differences, 1 - level).high, -self.margin)
         return beyond and (self.p_against < level or not (self.no_variation or self.any_diverged))
 
     def seeds_for(self, level: float) -> int | None:
