@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from d2lbench.catalogue import plugins
 from d2lbench.core.environment import environment
-from d2lbench.core.errors import UsageError, nearest_name
+from d2lbench.core.errors import Mistakes, UsageError, nearest_name
 from d2lbench.grid import count, find_grids, load, scales
 from d2lbench.store import Store
 from d2lbench.store.machines import environment_of
@@ -84,25 +84,29 @@ class Session:
         request = self.request
         registry = registered(request.plugins)
         paths = find_grids(request.names)
+        mistakes = Mistakes()
         if not request.names:
             asked_at = {path: scales(path) for path in paths}
             self.left_out = {path: known for path, known in asked_at.items() if request.scale not in known}
             paths = [path for path in paths if path not in self.left_out]
         asked: Any = {"scale": request.scale, "sets": request.sets, "seeds": request.seeds}
-        sizes = {path: count(path, registry, **asked) for path in paths}
-        small = {
-            path: load(path, registry, only=request.only, **asked)
-            for path, size in sizes.items()
-            if size.total <= MANY_CELLS
-        }
+        sizes: dict[Path, Size] = {}
+        small: dict[Path, Grid] = {}
+        for path in paths:
+            with mistakes:
+                sizes[path] = count(path, registry, **asked)
+                if sizes[path].total <= MANY_CELLS:
+                    small[path] = load(path, registry, only=request.only, **asked)
+        mistakes.refuse()
         self._ask(sum(small[path].size.total if path in small else size.total for path, size in sizes.items()))
         if self.most is not None:
             self.unexpanded = {path: size for path, size in sizes.items() if size.total > self.most}
-        self.grids = [
-            small[path] if path in small else load(path, registry, only=request.only, **asked)
-            for path in paths
-            if path not in self.unexpanded
-        ]
+        for path in paths:
+            if path not in small and path not in self.unexpanded:
+                with mistakes:
+                    small[path] = load(path, registry, only=request.only, **asked)
+        mistakes.refuse()
+        self.grids = [small[path] for path in paths if path in small and path not in self.unexpanded]
         _refuse_unmatched(request.only, self.grids)
         if request.only:
             self.grids = [grid for grid in self.grids if grid.selected]

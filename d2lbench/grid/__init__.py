@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from d2lbench.grid.arms import Arm, Rung, Setting
 from d2lbench.grid.claims.statement import Claim, Measure, Metric, Part, Point, Published, Side
-from d2lbench.grid.file.discover import find_grids
-from d2lbench.grid.file.shape import GridFile, parse
-from d2lbench.grid.load import count, load, scales
+from d2lbench.grid.file.shape import GridFile
+from d2lbench.grid.load import count, find_grids, load, parse, scales
 from d2lbench.grid.model import Axis, Factor, Grid, Size
 from d2lbench.grid.schema import json_schema
 

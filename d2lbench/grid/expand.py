@@ -8,22 +8,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from d2lbench.core.errors import GridError
+from d2lbench.core.errors import GridError, Mistakes
 from d2lbench.core.spec import Component, digest, spelled
-from d2lbench.grid import changes, selectors
+from d2lbench.grid import axes, changes, selectors, tune
 from d2lbench.grid.arms import Arm, Setting
-from d2lbench.grid.axes import Axis as RawAxis
-from d2lbench.grid.axes import axes as raw_axes
-from d2lbench.grid.axes import refuse_conflicts
-from d2lbench.grid.axes import zipped as zipped_length
-from d2lbench.grid.file.shape import NAMED_KEYS, axes_table
-from d2lbench.grid.model import Axis
+from d2lbench.grid.file.shape import MEASURED_KEYS, NAMED_KEYS
+from d2lbench.grid.model import Axis, Factor, Size
 from d2lbench.grid.resolve import as_value, frozen
-from d2lbench.grid.tune import Tuning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from d2lbench.grid.axes import Axis as RawAxis
     from d2lbench.grid.file.shape import GridFile
     from d2lbench.grid.resolve import Draft, Resolver
 
@@ -37,28 +33,63 @@ class Context:
     arms: tuple[Arm, ...]
 
 
-class Expansion:
+class Plan:
+    """A grid file's baseline and axes at one scale, before anything is expanded: in time and memory of the file."""
+
+    def __init__(self, file: GridFile, resolver: Resolver) -> None:
+        self.file, self.resolver = file, resolver
+        mistakes = Mistakes()
+        self.base = changes.base_draft(file.base, file.changes, resolver, mistakes)
+        mistakes.refuse()
+        self.names = {key: written.value["name"] for key, written in self.base.items() if key in NAMED_KEYS}
+        self.product, self.zip, self.vary = (
+            axes.axes(file, kind, self.names, resolver) for kind in ("product", "zip", "vary")
+        )
+        self.tuned = tune.entries(file, self.names, resolver, mistakes)
+        mistakes.refuse()
+        axes.refuse_conflicts([*self.product, *self.zip], self.vary)
+        self._zipped = axes.zipped(self.zip)
+
+    def size(self, seeds: int) -> Size:
+        """Return the size of the grid at so many seeds, from the lengths of its lists alone.
+
+        Raises
+        ------
+        GridError
+            An axis is empty, or lists that go together are of different lengths.
+        """
+        factors = []
+        if self.tuned:
+            paths = (path for text in self.file.tune for path, _, _ in changes.flat(text.space, ""))
+            factors.append(Factor(self.tuned[0].count(), " & ".join(dict.fromkeys(paths))))
+        factors += [Factor(axis.count(), axis.path) for axis in self.product]
+        if self.zip:
+            factors.append(Factor(self._zipped, " & ".join(axis.path for axis in self.zip)))
+        factors += [Factor(axis.count(), axis.path, plus_one=True) for axis in self.vary]
+        factors.append(Factor(seeds, "round" if "kernel" in self.base else "seed"))
+        exact = not self.file.exclude and not any(text.match is not None for text in self.file.tune)
+        trains = not any(key in self.base for key in MEASURED_KEYS)
+        kinds = (3 if self.tuned else 2) if trains and self.file.checks else 0
+        return Size(tuple(factors), kinds * seeds, exact)
+
+
+class Expansion(Plan):
     """A grid file's axes, contexts and arms at one scale."""
 
     def __init__(self, file: GridFile, resolver: Resolver, seeds: Sequence[int]) -> None:
-        self.resolver = resolver
-        self.base = changes.base_draft(file.base, file.changes, resolver)
+        super().__init__(file, resolver)
         self.base_view = resolver.lenient(self.base)
-        names = {key: component.name for key, component in self.base_view.items() if key in NAMED_KEYS}
-        product, zipped, varied = (
-            raw_axes(getattr(file, kind), file.origin(kind), names, resolver.is_sequence)
-            for kind in ("product", "zip", "vary")
-        )
-        refuse_conflicts([*product, *zipped], varied)
-        zipped_length(zipped)
-        self._product, self._zip, self._vary = product, zipped, varied
         self._exclude = [selectors.parse(raw, f"exclude[{index}]", resolver) for index, raw in enumerate(file.exclude)]
         self._when = [
-            (selectors.parse(entry.match, f"{entry.key}.match", resolver), _changes(entry.set, f"{entry.key}.set"))
-            for entry in file.when
+            (
+                selectors.parse(entry.match, f"when[{index}].match", resolver),
+                changes.components_first(changes.flat(entry.set, f"when[{index}].set")),
+            )
+            for index, entry in enumerate(file.when)
         ]
-        self.tuning = Tuning(file, resolver, names, seeds)
+        self.tuning = tune.Tuning(self.tuned, resolver, seeds)
         self._labelled_in_full = False
+        self._mistakes = Mistakes()
         self.contexts = self._expanded()
 
     @property
@@ -69,9 +100,9 @@ class Expansion:
     @functools.cached_property
     def axes(self) -> tuple[Axis, ...]:
         """What differs between arms, in the order of the file's tables: the values that some arm has."""
-        found = [self._axis("product", [axis]) for axis in self._product]
-        found += [self._axis("zip", self._zip)] if self._zip else []
-        for axis in self._vary:
+        found = [self._axis("product", [axis]) for axis in self.product]
+        found += [self._axis("zip", self.zip)] if self.zip else []
+        for axis in self.vary:
             varied = [arm.change for arm in self.arms if arm.change is not None and arm.change.path == axis.path]
             rows = {setting.label: (setting,) for setting in varied}
             found.append(Axis("vary", (axis.path,), tuple(rows.values())))
@@ -89,6 +120,7 @@ class Expansion:
 
     def _expanded(self) -> tuple[Context, ...]:
         contexts = tuple(context for context in self._contexts() if context.arms)
+        self._mistakes.refuse()
         labels = [arm.label for context in contexts for arm in context.arms]
         if not labels:
             problem = "nothing is left of the grid"
@@ -99,23 +131,24 @@ class Expansion:
         return contexts
 
     def _contexts(self) -> Iterator[Context]:
-        members = [*self._product, *self._zip]
-        rows: list[list[tuple[Any, ...]]] = [[(pair,) for pair in axis] for axis in self._product]
-        if self._zip:
-            rows.append(list(zip(*self._zip, strict=True)))
+        members = [*self.product, *self.zip]
+        rows: list[list[tuple[Any, ...]]] = [[(pair,) for pair in axis] for axis in self.product]
+        if self.zip:
+            rows.append(list(zip(*self.zip, strict=True)))
         seen: set[tuple[Any, ...]] = set()
         for point in itertools.product(*rows):
-            pairs = [pair for row in point for pair in row]
-            settings, draft = self._context_draft(members, pairs)
-            values = tuple(frozen(setting.value) for setting in settings)
-            if values in seen:
-                problem = "stands twice among the contexts"
-                given = ", ".join(setting.label for setting in settings)
-                raise GridError(problem, key=members[0].origin, given=given, allowed="different values on an axis")
-            seen.add(values)
-            arms = tuple(self._arms(settings, draft))
-            _refuse_equal(arms, settings)
-            yield Context(settings, self.resolver.lenient(draft), arms)
+            with self._mistakes:
+                pairs = [pair for row in point for pair in row]
+                settings, draft = self._context_draft(members, pairs)
+                values = tuple(frozen(setting.value) for setting in settings)
+                if values in seen:
+                    problem = "stands twice among the contexts"
+                    given = ", ".join(setting.label for setting in settings)
+                    raise GridError(problem, key=members[0].origin, given=given, allowed="different values on an axis")
+                seen.add(values)
+                arms = tuple(self._arms(settings, draft))
+                _refuse_equal(arms, settings)
+                yield Context(settings, self.resolver.lenient(draft), arms)
 
     def _context_draft(self, members: list[RawAxis], pairs: list[Any]) -> tuple[tuple[Setting, ...], Draft]:
         """Return the settings of a context in the order of the file, and the draft: whole components go first."""
@@ -141,21 +174,20 @@ class Expansion:
         return f"{path}={text}" if self._labelled_in_full else text
 
     def _arms(self, context: tuple[Setting, ...], draft: Draft) -> Iterator[Arm]:
-        baseline = self._arm(context, None, draft)
-        if baseline:
-            yield baseline
-        for axis in self._vary:
+        with self._mistakes:
+            yield from self._arm(context, None, draft)
+        for axis in self.vary:
             for raw, origin in axis:
-                change, after = self._setting(draft, axis.path, raw, origin)
-                arm = self._arm(context, change, after)
-                if arm:
-                    yield arm
+                with self._mistakes:
+                    change, after = self._setting(draft, axis.path, raw, origin)
+                    yield from self._arm(context, change, after)
 
-    def _arm(self, context: tuple[Setting, ...], change: Setting | None, draft: Draft) -> Arm | None:
+    def _arm(self, context: tuple[Setting, ...], change: Setting | None, draft: Draft) -> Iterator[Arm]:
+        """Iterate over the arm, or over nothing where it is excluded."""
         if self._exclude:
             lenient = self.resolver.lenient(draft)
             if any(selector.matches(lenient) for selector in self._exclude):
-                return None
+                return
         for selector, settings in self._when:
             if selector.matches(self.resolver.lenient(draft)):
                 for path, raw, origin in settings:
@@ -164,11 +196,7 @@ class Expansion:
         label = " · ".join(part for part in (places, change.label if change else "baseline") if part)
         config = self.resolver.checked(draft, label)
         arm = Arm(label, context, change, config)
-        return replace(arm, rungs=self.tuning.rungs(arm, draft))
-
-
-def _changes(table: Any, key: str) -> list[changes.Change]:
-    return changes.components_first(changes.flat(axes_table(table, key), key))
+        yield replace(arm, rungs=self.tuning.rungs(arm, draft))
 
 
 def _refuse_equal(arms: tuple[Arm, ...], context: tuple[Setting, ...]) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from d2lbench.core.spec import Cell
     from d2lbench.grid.arms import Arm, Setting
     from d2lbench.grid.claims.statement import Claim, Metric, Published
-    from d2lbench.grid.file.published import Untested
+    from d2lbench.grid.file.claims import Untested
 
 
 @dataclass(frozen=True)

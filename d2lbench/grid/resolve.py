@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from annotated_types import Ge, Gt, Le
 
-from d2lbench.core.errors import GridError
+from d2lbench.core.errors import GridError, Mistakes, nearest_key, shown
 from d2lbench.core.kinds import ComponentTraits, DatasetTraits, MeasuredTraits
 from d2lbench.core.registry import Option
 from d2lbench.core.spec import COMPONENT_KEYS, SCALAR_KEYS, Component, Config, Measurement
@@ -64,7 +65,7 @@ Draft: TypeAlias = Mapping[str, Written]
 def at_option(origin: str, option: str) -> str:
     """Return the key of an option within ``origin``, which may be that option's own key."""
     stem = origin.rpartition("[")[0] if origin.endswith("]") else origin
-    return origin if stem.endswith(f".{option}") else f"{origin}.{option}"
+    return origin if stem.endswith((f".{option}", f" {option}")) else f"{origin}.{option}"
 
 
 class Resolver:
@@ -86,12 +87,23 @@ class Resolver:
             raise error.located(key=origin) from None
 
     def cast_options(self, kind: str, table: Mapping[str, Any], origin: str) -> dict[str, Any]:
-        """Return the options that ``table`` names, each checked on its own and cast."""
+        """Return the options that ``table`` names, each checked on its own and cast.
+
+        Raises
+        ------
+        GridError
+            Every option that is unknown or not allowed.
+        """
         key = (kind, frozen(table))
         if key not in self._cast:
             entry = self.entry(kind, table.get("name"), origin)
-            given = {name: value for name, value in table.items() if name != "name"}
-            self._cast[key] = {name: _option(entry, name, value, origin) for name, value in given.items()}
+            cast, mistakes = {}, Mistakes()
+            for name, value in table.items():
+                if name != "name":
+                    with mistakes:
+                        cast[name] = _option(entry, name, value, origin)
+            mistakes.refuse()
+            self._cast[key] = cast
         return self._cast[key]
 
     def component(self, kind: str, written: Written) -> Component:
@@ -161,10 +173,7 @@ class Resolver:
                 raise
             origin = draft[kind].origin
             whole = at_option(origin, option) if option else origin
-            problem = f'{error.problem} (arm "{label}")'
-            raise GridError(
-                problem, key=whole, given=error.given, allowed=error.allowed, nearest=error.nearest
-            ) from None
+            raise error.reworded(problem=f'{error.problem} (arm "{label}")', key=whole) from None
         return config
 
     def lenient(self, draft: Draft) -> dict[str, Any]:
@@ -184,12 +193,11 @@ class Resolver:
                 found[key] = Component(key, str(written.value["name"]), tuple(options))
         return found
 
-    def is_sequence(self, kind: str, name: str | None, option: str) -> bool:
-        """Whether an option takes a list as one value; of the kind's other things where ``name`` has no such option."""
+    def option(self, kind: str, name: object, option: str) -> Option | None:
+        """Return an option of a thing; of the kind's other things where ``name`` has no such option."""
         entries = self.registry.entries(kind)
         own = [entry for entry in entries if entry.name == name]
-        having = [entry.options[option] for entry in (*own, *entries) if option in entry.options]
-        return bool(having) and having[0].is_sequence
+        return next((entry.options[option] for entry in (*own, *entries) if option in entry.options), None)
 
 
 def _check_epochs(config: Config) -> None:
@@ -221,23 +229,27 @@ def described(entry: Entry[Traits], options: Mapping[str, Any]) -> Component:
 
 
 def _option(entry: Entry[Traits], name: str, value: Any, origin: str) -> Any:
+    key = at_option(origin, name)
     if name not in entry.options:
-        try:
-            entry.resolve({name: value})
-        except GridError as error:
-            raise _named(error, origin) from None
+        problem = f'{entry.kind} "{entry.name}" has no such option'
+        allowed, nearest = ", ".join(entry.options) or "no options", nearest_key(name, entry.options)
+        raise GridError(problem, key=key, allowed=allowed, nearest=nearest)
     try:
         cast = entry.options[name].cast(value)
     except GridError as error:
         raise _named(error, origin) from None
-    _refuse_large(entry.kind, value, at_option(origin, name))
+    _refuse_large(entry.kind, value, key)
     return cast
 
 
 def _named(error: GridError, origin: str) -> GridError:
     """Return the error with the whole key of its option in place of the option's name."""
-    whole = at_option(origin, error.key)
-    return GridError(error.problem, given=error.given, allowed=error.allowed, nearest=error.nearest, key=whole)
+    key = at_option(origin, error.key)
+    if key.startswith("--set ") and isinstance(error.given, str) and '"' not in error.allowed:
+        what = re.split(" [≥>≤<]", error.allowed)[0]
+        bounds = error.allowed if error.allowed != what else ""
+        return GridError(f"needs a {what}", key=f"{key}={shown(error.given)[1:-1]}", allowed=bounds)
+    return error.reworded(key=key)
 
 
 def _refuse_large(kind: str, value: Any, key: str) -> None:

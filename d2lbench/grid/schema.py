@@ -4,51 +4,62 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pydantic import TypeAdapter
+
 from d2lbench.core.registry import REQUIRED
-from d2lbench.grid.file import record
-from d2lbench.grid.file.claims import DIRECTIONS, ClaimHead, PartText, QuickText
-from d2lbench.grid.file.published import PublishedText, Untested
-from d2lbench.grid.file.shape import BASE_KEYS, MOST_SEEDS, NAMED_KEYS, QUICK_KEYS, TopLevel, TuneEntry
+from d2lbench.grid.file.shape import BASE_KEYS, MOST_SEEDS, NAMED_KEYS, QUICK_KEYS, GridKeys
 from d2lbench.grid.kernels import with_settings
 from d2lbench.grid.resolve import SCALARS
-from d2lbench.grid.tune import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from d2lbench.core.kinds import Traits
     from d2lbench.core.registry import Entry, Option, Registry
 
 Schema: TypeAlias = dict[str, Any]
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_NUMBER_TEXT: Schema = {"type": "number"}
 #: Quoted dotted keys (``"model.depth"``) mean the nested ones; their values are checked when the grid is read.
 _DOTTED: Schema = {f"^({'|'.join(NAMED_KEYS)})\\.[A-Za-z0-9_]+$": True}
 
 
 def json_schema(registry: Registry) -> Schema:
-    """Return the schema of a grid file."""
+    """Return the schema of a grid file: that of its models, with what the registry decides on filled in."""
     registry = with_settings(registry)
-    kinds = (*NAMED_KEYS, "metric", "statistic")
-    definitions: Schema = {}
-    for kind in kinds:
-        definitions[kind] = _component(registry, kind, lists=False)
-    for kind in NAMED_KEYS:
-        definitions[f"{kind}-values"] = _component(registry, kind, lists=True)
-    for name, lists in (("changes", False), ("axes", True)):
-        definitions[name] = _table(_base(registry, lists=lists), dotted=True)
-    definitions["selector"] = definitions["axes"]
-    definitions["side"] = _side(registry)
-    definitions["seeds"] = _any(
-        {"type": "integer", "minimum": 1, "maximum": MOST_SEEDS},
-        {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
-    )
-    definitions["tune"] = {"type": "array", "items": _tune()}
-    definitions["part"] = _claim(PartText)
-    definitions["claim"] = _claim(ClaimHead)
-    definitions["published"] = _published()
-    top = _table(_top(registry), required=("format", "title"))
-    return {"$schema": _DIALECT, "title": "d2lbench grid", **top, "$defs": definitions}
+    schema = GridKeys.model_json_schema()
+    named: Schema = {kind: _component(registry, kind, lists=False) for kind in (*NAMED_KEYS, "metric", "statistic")}
+    named |= {f"{kind}-values": _component(registry, kind, lists=True) for kind in NAMED_KEYS}
+    changes, axes = _base(registry, lists=False), _base(registry, lists=True)
+    stage: Schema = {"enum": ["tuned", "default", "trials"]}
+    sections: Schema = {"seeds": _ref("seeds"), "tune": schema["properties"]["tune"]}
+    sections |= {key: _ref("axes") for key in QUICK_KEYS if key not in sections}
+    claim, claims = schema["$defs"]["ClaimText"], schema["properties"]["claims"]
+    by_id = {**claim, "required": [key for key in claim["required"] if key != "id"]}
+    schema["properties"]["claims"] = _any(claims, {"type": "object", "additionalProperties": by_id})
+    schema["$defs"] |= named
+    schema["$defs"] |= {
+        "changes": _table(changes, dotted=True),
+        "axes": _table(axes, dotted=True),
+        "selector": _table(axes, dotted=True),
+        "side": _any({"const": "baseline"}, {"type": "number"}, _table({**axes, "stage": stage}, dotted=True)),
+        "space": {"type": "object", "description": "values by key: a ladder, or { low, high, log } with budget"},
+        "quick": _table({**changes, **sections}, dotted=True),
+        "seeds": _any(
+            {"type": "integer", "minimum": 1, "maximum": MOST_SEEDS},
+            {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
+        ),
+    }
+    return {"$schema": _DIALECT, **_filled(schema), "title": "d2lbench grid"}
+
+
+def _filled(part: Any) -> Any:
+    """Return a part of the models' schema with references to what the registry defines, and single values allowed."""
+    if isinstance(part, list):
+        return [_filled(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if isinstance(part.get("defined"), str):
+        return _ref(part["defined"])
+    filled = {key: _filled(item) for key, item in part.items() if key != "several"}
+    return _any(filled, filled["items"]) if part.get("several") is True else filled
 
 
 def _ref(name: str) -> Schema:
@@ -68,8 +79,6 @@ def _table(properties: Schema, *, required: tuple[str, ...] = (), dotted: bool =
 
 def _option(option: Option, *, lists: bool) -> Schema:
     """Return what one option may be: its value, a scalar for every layer, or where lists expand a list of either."""
-    from pydantic import TypeAdapter
-
     value = TypeAdapter(option.annotation).json_schema()
     if option.is_sequence:
         items = [part["items"] for part in (value, *value.get("anyOf", ())) if isinstance(part.get("items"), dict)]
@@ -101,68 +110,3 @@ def _base(registry: Registry, *, lists: bool) -> Schema:
     plain = {key: _option(option, lists=lists) for key, option in SCALARS.items()}
     named = {key: _ref(f"{key}{suffix}") for key in NAMED_KEYS if registry.names(key)}
     return {key: {**named, **plain}[key] for key in BASE_KEYS if key in named or key in plain}
-
-
-def _side(registry: Registry) -> Schema:
-    stage: Schema = {"enum": ["tuned", "default", "trials"]}
-    selector = _table({**_base(registry, lists=True), "stage": stage}, dotted=True)
-    return _any({"const": "baseline"}, _NUMBER_TEXT, selector)
-
-
-def _tune() -> Schema:
-    interval = _table(_plain(Interval), required=("low", "high"))
-    space = {"type": "object", "description": f"values by key: a ladder, or {interval['required']} with budget"}
-    return _table({**_plain(TuneEntry), "match": _ref("selector"), "space": space}, required=("space",))
-
-
-def _plain(shape: Any) -> Schema:
-    """Return the keys of a record that have a type of their own."""
-    options: Mapping[str, Option] = record.shape(shape)
-    return {name: _option(option, lists=False) for name, option in options.items() if option.annotation is not Any}
-
-
-def _claim(shape: Any) -> Schema:
-    side = _ref("side")
-    quick = _table({**_plain(QuickText), "metric": _ref("metric")})
-    properties = {
-        **_plain(shape),
-        "metric": _ref("metric"),
-        "statistic": _ref("statistic"),
-        "select": _ref("metric"),
-        "where": _ref("selector"),
-        **dict.fromkeys((*DIRECTIONS, "than"), side),
-        "same": {"type": "array", "items": side, "minItems": 2, "maxItems": 2},
-        "quick": quick,
-    }
-    if shape is ClaimHead:
-        properties["part"] = {"type": "array", "items": _ref("part"), "minItems": 1}
-        properties["scales"] = {"type": "array", "items": {"enum": ["quick", "full"]}, "minItems": 1}
-        return _table(properties, required=("kind", "origin", "says", "source"))
-    return _table(properties)
-
-
-def _published() -> Schema:
-    properties = {**_plain(PublishedText), "metric": _ref("metric"), "arm": _ref("side")}
-    return _table(properties, required=("id", "says", "source", "metric", "arm", "value"))
-
-
-def _top(registry: Registry) -> Schema:
-    axes = _ref("axes")
-    quick = {**_base(registry, lists=False), "seeds": _ref("seeds"), "tune": _ref("tune")}
-    when = _table({"match": _ref("selector"), "set": _ref("changes")}, required=("match", "set"))
-    claims = {"type": "array", "items": {**_ref("claim"), "required": ["id"]}}
-    properties = {
-        **_plain(TopLevel),
-        "seeds": _ref("seeds"),
-        "metrics": {"type": "array", "items": _ref("metric")},
-        "base": _ref("changes"),
-        **dict.fromkeys(("vary", "product", "zip"), axes),
-        "exclude": {"type": "array", "items": _ref("selector")},
-        "when": {"type": "array", "items": when},
-        "tune": _ref("tune"),
-        "quick": _table({**quick, **{key: axes for key in QUICK_KEYS if key not in ("seeds", "tune")}}, dotted=True),
-        "claims": _any(claims, {"type": "object", "additionalProperties": _ref("claim")}),
-        "published": {"type": "array", "items": _ref("published")},
-        "untested": {"type": "array", "items": _table(_plain(Untested), required=("id", "says", "source", "reason"))},
-    }
-    return {key: properties[key] for key in record.shape(TopLevel)}

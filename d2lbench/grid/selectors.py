@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from d2lbench.core.errors import GridError, nearest_name
+from d2lbench.core.errors import GridError, Mistakes, nearest_key
 from d2lbench.core.spec import Component, Measurement
-from d2lbench.grid.file import document, record
+from d2lbench.grid.file import document
 from d2lbench.grid.file.shape import BASE_KEYS, MEASURED_KEYS, NAMED_KEYS
-from d2lbench.grid.resolve import SCALARS, at_option
+from d2lbench.grid.file.table import unknown
+from d2lbench.grid.resolve import Written, at_option
 
 if TYPE_CHECKING:
     from d2lbench.core.registry import Option
@@ -90,7 +91,7 @@ def value_at(view: Mapping[str, Any], path: str) -> Any:
     return view[key].get(option) if option else view[key]
 
 
-def parse(raw: Any, key: str, resolver: Resolver, *, empty: bool = False) -> Selector:
+def parse(raw: Any, key: str, resolver: Resolver) -> Selector:
     """Return the selector in ``raw``.
 
     Raises
@@ -98,23 +99,25 @@ def parse(raw: Any, key: str, resolver: Resolver, *, empty: bool = False) -> Sel
     GridError
         Not a table, an unknown key, name or option, a value that no such option can have, or nothing named.
     """
-    if not isinstance(raw, Mapping):
-        problem = "is not a selector"
+    if not isinstance(raw, Mapping) or not raw:
+        problem = "names nothing" if isinstance(raw, Mapping) else "is not a selector"
         raise GridError(problem, key=key, given=raw, allowed='a table like { optimizer = "adam" }')
     table = document.nested(raw, key)
-    record.refuse_unknown(table, dict.fromkeys(BASE_KEYS), key)
-    if not table and not empty:
-        problem = "names nothing"
-        raise GridError(problem, key=key, given=raw, allowed='a table like { optimizer = "adam" }')
     wanted: dict[str, tuple[Any, ...]] = {}
     paths: set[str] = set()
+    mistakes = Mistakes()
     for name, value in table.items():
         place = f"{key}.{name}"
-        if name in NAMED_KEYS:
-            wanted[name] = tuple(_wanted(name, item, place, resolver, paths) for item in _alternatives(value, place))
-        else:
-            wanted[name] = tuple(_scalar(name, item, place) for item in _alternatives(value, place))
-            paths.add(name)
+        with mistakes:
+            if name not in BASE_KEYS:
+                raise unknown(name, place, BASE_KEYS)
+            items = _alternatives(value, place)
+            if name in NAMED_KEYS:
+                wanted[name] = tuple(_wanted(name, item, place, resolver, paths) for item in items)
+            else:
+                wanted[name] = tuple(resolver.scalar(name, Written(item, place)) for item in items)
+                paths.add(name)
+    mistakes.refuse()
     return Selector(wanted, frozenset(paths), key, raw, resolver)
 
 
@@ -124,13 +127,6 @@ def _alternatives(value: Any, key: str) -> list[Any]:
         problem = "names nothing"
         raise GridError(problem, key=key, given=value, allowed="at least one value")
     return items
-
-
-def _scalar(name: str, value: Any, key: str) -> Any:
-    try:
-        return SCALARS[name].cast(value)
-    except GridError as error:
-        raise GridError(error.problem, key=key, given=value, allowed=error.allowed, nearest=error.nearest) from None
 
 
 def _wanted(kind: str, item: Any, key: str, resolver: Resolver, paths: set[str]) -> _Wanted:
@@ -160,24 +156,21 @@ def _values(kind: str, name: str | None, path: tuple[str, str], value: Any, reso
         owner = f'{kind} "{name}"' if name else f"no {kind}"
         problem = f"{owner} has no such option" if name else f"{owner} has such an option"
         known = dict.fromkeys(each for entry in entries for each in entry.options)
-        raise GridError(problem, key=key, allowed=", ".join(known), nearest=nearest_name(option, known))
+        raise GridError(problem, key=key, allowed=", ".join(known), nearest=nearest_key(option, known))
     sequence = having[0].is_sequence
     is_list = isinstance(value, list | tuple)
     listed = is_list and (not sequence or any(isinstance(item, list | tuple) for item in value))
     values = tuple(_alternatives(value, key)) if listed else (value,)
     for item in values:
-        _castable(item, having, key)
+        _refuse_uncastable(item, having, key)
     return values
 
 
-def _castable(value: Any, options: list[Option], key: str) -> None:
-    errors = []
+def _refuse_uncastable(value: Any, options: list[Option], key: str) -> None:
+    """Refuse a value that none of the options of one name can have, with what the first of them would say."""
+    mistakes = Mistakes()
     for option in options:
-        try:
+        with mistakes:
             option.cast(value)
-        except GridError as error:
-            errors.append(error)
-        else:
             return
-    first = errors[0]
-    raise GridError(first.problem, key=key, given=value, allowed=first.allowed, nearest=first.nearest)
+    raise next(iter(mistakes)).reworded(key=key, given=value)

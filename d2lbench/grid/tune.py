@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from d2lbench.core.errors import GridError
+from d2lbench.core.errors import GridError, Mistakes
 from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.seeding import key_integer
 from d2lbench.core.spec import Component, Config, canonical_json, spelled
 from d2lbench.grid import axes, changes, selectors
 from d2lbench.grid.arms import Arm, Configuration, Rung, Setting
-from d2lbench.grid.file import record
-from d2lbench.grid.file.shape import axes_table, with_article
+from d2lbench.grid.file.shape import with_article
+from d2lbench.grid.file.table import Table, read
 from d2lbench.grid.resolve import SCALARS
 
 if TYPE_CHECKING:
@@ -24,24 +24,26 @@ if TYPE_CHECKING:
     from d2lbench.grid.selectors import Selector
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(Table):
     """Numbers from ``low`` to ``high`` to draw from, evenly, or evenly in their logarithm."""
 
     low: float
     high: float
     log: bool = False
 
-    def at(self, share: float) -> float:
-        """Return the number at a share (0…1) of the way; to six digits, so that no library's last bit shows."""
+    def at(self, share: float, beyond: int = 0) -> float:
+        """Return the number at a share (0…1) of the way to ``high`` or so much beyond it.
+
+        To six digits, so that no library's last bit shows.
+        """
+        low, high = self.low, self.high + beyond
         if self.log:
-            low, high = math.log(self.low), math.log(self.high)
-            return float(f"{math.exp(low + share * (high - low)):.6g}")
-        return float(f"{self.low + share * (self.high - self.low):.6g}")
+            return float(f"{math.exp(math.log(low) + share * (math.log(high) - math.log(low))):.6g}")
+        return float(f"{low + share * (high - low):.6g}")
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
     """One ``[[tune]]`` with its space: intervals or lists by path."""
 
     selector: Selector | None
@@ -51,16 +53,16 @@ class _Entry:
     key: str
 
     def count(self) -> int:
+        """Return how many trials it has."""
         return self.budget or math.prod(axis.count() for axis in self.ladders)
 
 
 class Tuning:
     """The ``[[tune]]`` entries of a grid."""
 
-    def __init__(self, file: GridFile, resolver: Resolver, names: Mapping[str, str], seeds: Sequence[int]) -> None:
+    def __init__(self, entries: Sequence[Entry], resolver: Resolver, seeds: Sequence[int]) -> None:
         self._resolver, self._seeds = resolver, tuple(seeds)
-        self._entries = [entry(each, names, resolver) for each in file.tune]
-        refuse_unequal(self._entries)
+        self._entries = entries
 
     def rungs(self, arm: Arm, draft: Draft) -> tuple[Rung, ...]:
         """Return the trials of an arm: those of the one entry that matches it, or none.
@@ -82,7 +84,7 @@ class Tuning:
         self._refuse(arm, chosen)
         return self._drawn(arm, draft, chosen) if chosen.intervals else self._ladder(arm, draft, chosen)
 
-    def _refuse(self, arm: Arm, chosen: _Entry) -> None:
+    def _refuse(self, arm: Arm, chosen: Entry) -> None:
         tuned = [axis.path for axis in chosen.ladders] + [path for path, _, _ in chosen.intervals]
         for setting in (*arm.context, *((arm.change,) if arm.change else ())):
             for path in tuned:
@@ -99,7 +101,7 @@ class Tuning:
             given = arm.config.dataset.label()
             raise GridError(problem, key=chosen.key, given=given, allowed="a dataset with validation > 0, or folds")
 
-    def _ladder(self, arm: Arm, draft: Draft, chosen: _Entry) -> tuple[Rung, ...]:
+    def _ladder(self, arm: Arm, draft: Draft, chosen: Entry) -> tuple[Rung, ...]:
         found = []
         for point in itertools.product(*chosen.ladders):
             steps = [(axis.path, *pair) for axis, pair in zip(chosen.ladders, point, strict=True)]
@@ -110,7 +112,7 @@ class Tuning:
             raise GridError(problem, key=f"{chosen.key}.space", allowed="different values on a ladder")
         return tuple(found)
 
-    def _drawn(self, arm: Arm, draft: Draft, chosen: _Entry) -> tuple[Rung, ...]:
+    def _drawn(self, arm: Arm, draft: Draft, chosen: Entry) -> tuple[Rung, ...]:
         found = []
         for k in range(chosen.count()):
             trials = [self._trial(arm, draft, self._draw(draft, chosen, seed, k)) for seed in self._seeds]
@@ -119,7 +121,7 @@ class Tuning:
             found.append(Rung(settings, configs, self._seeds, f"draw {k + 1} of {chosen.count()}"))
         return tuple(found)
 
-    def _draw(self, draft: Draft, chosen: _Entry, seed: int, k: int) -> list[changes.Change]:
+    def _draw(self, draft: Draft, chosen: Entry, seed: int, k: int) -> list[changes.Change]:
         """Return the changes of trial ``k``: keyed by seed, path and k alone, so the same for every arm."""
         steps: list[changes.Change] = []
         for axis in chosen.ladders:
@@ -130,8 +132,7 @@ class Tuning:
             if self._is_float(draft, path):
                 steps.append((path, interval.at(share), origin))
             else:
-                whole = Interval(interval.low, interval.high + 1, interval.log).at(share)
-                steps.append((path, min(int(whole), int(interval.high)), origin))
+                steps.append((path, min(int(interval.at(share, beyond=1)), int(interval.high)), origin))
         return steps
 
     def _is_float(self, draft: Draft, path: str) -> bool:
@@ -169,34 +170,37 @@ def _setting(path: str, value: Any) -> Setting:
     return Setting(path, value, label)
 
 
-def entry(text: TuneEntry, names: Mapping[str, str], resolver: Resolver) -> _Entry:
-    """Return one ``[[tune]]`` with its selector and its space read."""
-    selector = None
-    if text.match is not None:
-        selector = selectors.parse(text.match, f"{text.key}.match", resolver)
+def entries(file: GridFile, names: Mapping[str, str], resolver: Resolver, mistakes: Mistakes) -> list[Entry]:
+    """Return the ``[[tune]]`` entries with their selectors and spaces read; what is wrong with one is noted."""
+    found = []
+    for index, text in file.numbered("tune"):
+        with mistakes:
+            found.append(_entry(text, f"{file.origin('tune')}[{index}]", names, resolver))
+    with mistakes:
+        counts = {each.key: each.count() for each in found}
+        if len(set(counts.values())) > 1:  # arms would be compared after unequal effort
+            problem = "the entries have different numbers of trials"
+            raise GridError(problem, key="tune", given=counts, allowed="one number for all entries")
+    return found
+
+
+def _entry(text: TuneEntry, key: str, names: Mapping[str, str], resolver: Resolver) -> Entry:
+    selector = None if text.match is None else selectors.parse(text.match, f"{key}.match", resolver)
     ladders, intervals = [], []
-    for path, raw, origin in changes.flat(axes_table(text.space, f"{text.key}.space"), f"{text.key}.space"):
+    for path, raw, origin in changes.flat(text.space, f"{key}.space"):
         if isinstance(raw, Mapping) and raw.keys() & {"low", "high", "log"}:
             intervals.append((path, _interval(raw, origin), origin))
         else:
-            ladders.append(axes.Axis(path, raw, origin, names.get(path.partition(".")[0]), resolver.is_sequence))
+            ladders.append(axes.Axis(path, raw, origin, names.get(path.partition(".")[0]), resolver))
     if bool(intervals) != (text.budget is not None):
         problem = "says how many trials are drawn from { low, high, log }, and goes with that alone"
-        raise GridError(problem, key=f"{text.key}.budget", given=text.budget, allowed="a ladder's budget is its length")
-    return _Entry(selector, tuple(ladders), tuple(intervals), text.budget, text.key)
+        raise GridError(problem, key=f"{key}.budget", given=text.budget, allowed="a ladder's budget is its length")
+    return Entry(selector, tuple(ladders), tuple(intervals), text.budget, key)
 
 
 def _interval(raw: Mapping[str, Any], key: str) -> Interval:
-    found = record.read(Interval, raw, key)
+    found: Interval = read(Interval, raw, key)
     if not found.low < found.high or (found.log and found.low <= 0):
         problem = "is not an interval"
         raise GridError(problem, key=key, given=dict(raw), allowed="low < high, and low > 0 where log = true")
     return found
-
-
-def refuse_unequal(entries: Sequence[_Entry]) -> None:
-    """Refuse entries of different budgets: arms would be compared after unequal effort."""
-    counts = {each.key: each.count() for each in entries}
-    if len(set(counts.values())) > 1:
-        problem = "the entries have different numbers of trials"
-        raise GridError(problem, key="tune", given=counts, allowed="one number for all entries")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from d2lbench import catalogue
 from d2lbench.core.errors import GridError
 from d2lbench.grid import count, load
-from d2lbench.grid.file.claims import head_keys
+from d2lbench.grid.file.claims import ClaimText
 from d2lbench.grid.file.shape import BASE_KEYS
 from d2lbench.grid.model import Grid
 
@@ -30,7 +31,9 @@ TOP = ("format", "title", "question", "seeds", "metrics", "keep_weights", "check
 NAMES = [name for kind in REGISTRY.kinds() for name in REGISTRY.names(kind)]
 OPTIONS = sorted({option for kind in REGISTRY.kinds() for entry in REGISTRY.entries(kind) for option in entry.options})
 WORDS = ["name", "match", "set", "space", "budget", "low", "high", "log", "stage", "id", "part", *OPTIONS]
-KEYS = st.sampled_from([*TOP, *BASE_KEYS, *head_keys(), *WORDS, "model.depth", "optimizer.lr", "a.b", "", "é", "\x7f"])
+KEYS = st.sampled_from(
+    [*TOP, *BASE_KEYS, *ClaimText.known(), *WORDS, "model.depth", "optimizer.lr", "a.b", "", "é", "\x7f"]
+)
 
 
 def toml(value):
@@ -66,6 +69,12 @@ values = st.recursive(
     plain,
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3)),
     max_leaves=8,
+)
+
+#: What tomllib, pydantic and Python say of a mistake.
+WORDS_OF_OTHERS = re.compile(
+    r"\(at line|Input should|Field required|Extra inputs|validation error|namespace|Traceback|Invalid initial|"
+    r"<class|object at 0x|NoneType|dict\b|tuple|Cannot (declare|overwrite|mutate)"
 )
 
 GOOD = {
@@ -135,7 +144,8 @@ def read(text):
             grid = load(text + "\n", REGISTRY, scale=scale, file="grid.toml")
         except GridError as error:
             assert str(error)  # noqa: PT017
-            assert str(error).isprintable()  # noqa: PT017
+            assert all(str(each).isprintable() for each in error.problems)  # noqa: PT017
+            assert not WORDS_OF_OTHERS.search(str(error))  # noqa: PT017
         else:
             assert isinstance(grid, Grid)
             assert len(list(grid.cells())) > 0 or not grid.arms

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from d2lbench.grid.arms import Arm
     from d2lbench.grid.claims.statement import Metric, Part
     from d2lbench.grid.expand import Expansion
-    from d2lbench.grid.file.claims import ClaimText
-    from d2lbench.grid.file.published import PublishedText
+    from d2lbench.grid.file.claims import ClaimText, PublishedText
 
 #: A family-wise error of 5 % must be within reach of the smallest p that so many seeds allow.
 ALPHA = 0.05
@@ -40,32 +39,31 @@ def claim(text: ClaimText, expansion: Expansion, scale: str) -> Claim:
     GridError
         Its kind does not suit the grid, a side, metric, statistic or margin is not allowed, or parts differ in unit.
     """
-    head = text.head
-    asked = scale in head.scales
+    asked = scale in text.scales
     wrong = _NOT_OF_KERNELS if expansion.arms[0].is_timed else _OF_KERNELS_ONLY
-    if head.kind in wrong:
+    if text.kind in wrong:
         allowed = ", ".join(kind for kind in KINDS if kind not in wrong)
         kernels = "kernels are compared in a family of their own"
         problem = kernels if wrong is _NOT_OF_KERNELS else "there is no kernel in this grid"
-        raise GridError(problem, key=f"claims.{head.id}.kind", given=head.kind, allowed=allowed)
-    written = [PartReader(each, expansion, head.kind, scale).parts() for each in text.parts] if asked else []
+        raise GridError(problem, key=f"claims.{text.id}.kind", given=text.kind, allowed=allowed)
+    written = [PartReader(each, expansion, text.kind, scale).parts() for each in text.parts] if asked else []
     measures = [parts[0].measure for parts in written]
     if len({(measure.as_, measure.metric.traits.unit) for measure in measures}) > 1:
         # It would have no one effect and no one margin to show.
         problem = "has parts in different units: make them claims of their own"
         given = [measure.metric.name for measure in measures]
-        raise GridError(problem, key=f"claims.{head.id}", given=given, allowed="parts in one unit")
+        raise GridError(problem, key=f"claims.{text.id}", given=given, allowed="parts in one unit")
     return Claim(
-        id=head.id,
-        kind=head.kind,
-        origin=head.origin,
-        says=head.says,
-        source=head.source,
-        scales=head.scales,
+        id=text.id,
+        kind=text.kind,
+        origin=text.origin,
+        says=text.says,
+        source=text.source,
+        scales=text.scales,
         asked=asked,
         parts=tuple(part for parts in written for part in parts),
         raw=text.raw,
-        digest=digest({"kind": head.kind, "parts": [_tested(parts) for parts in written] or dict(text.raw)}),
+        digest=digest({"kind": text.kind, "parts": [_tested(parts) for parts in written] or dict(text.raw)}),
     )
 
 

@@ -11,7 +11,6 @@ from d2lbench.core.kinds import As, ExperimentTraits, MetricTraits, StatisticTra
 from d2lbench.core.spec import Component, Measurement
 from d2lbench.grid import kernels
 from d2lbench.grid.claims.statement import Metric, Statistic
-from d2lbench.grid.file import record
 from d2lbench.grid.file.claims import QuickText
 from d2lbench.grid.file.shape import with_article
 from d2lbench.grid.resolve import Resolver, Written
@@ -210,4 +209,4 @@ def _plain(value: Any) -> Any:
 
 def quick(text: PartText, scale: str) -> QuickText:
     """Return what the part says otherwise at this scale."""
-    return record.read(QuickText, text.quick or {}) if scale == "quick" else QuickText()
+    return text.quick if scale == "quick" and text.quick else QuickText()

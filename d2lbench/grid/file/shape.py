@@ -1,19 +1,19 @@
-"""The shape of a grid file: which keys there are and what each may hold, before any name is looked up."""
+"""A grid file as it is written: which keys there are and what each may hold, before any name is looked up."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
-from annotated_types import Ge, Le, MinLen
+from annotated_types import Ge, Le
+from pydantic import AfterValidator, Field, PlainValidator, ValidationError
 
 from d2lbench.core.errors import GridError
 from d2lbench.core.spec import COMPONENT_KEYS, SCALAR_KEYS
-from d2lbench.grid.file import document, record
-from d2lbench.grid.file.claims import ClaimText, Scale, parse_claims
-from d2lbench.grid.file.document import tables
-from d2lbench.grid.file.published import PublishedText, Untested, parse_published, parse_untested
+from d2lbench.grid.file import claims as written
+from d2lbench.grid.file import document
+from d2lbench.grid.file.table import Listed, Metric, Selector, Table, defined, nested, refusal, translated, unknown
 
 #: The keys of ``[base]`` of which one stands instead of everything that trains, with what may stand beside it.
 MEASURED_KEYS: Final[Mapping[str, tuple[str, ...]]] = {"experiment": ("replica",), "kernel": ()}
@@ -25,182 +25,32 @@ BASE_KEYS: Final = (*NAMED_KEYS, *SCALAR_KEYS)
 QUICK_KEYS: Final = ("seeds", "vary", "product", "zip", "tune")
 MOST_SEEDS: Final = 1_000_000
 
-Text = Annotated[str, MinLen(1)]
 
-
-@dataclass(frozen=True)
-class TopLevel:
-    """The keys at the top of a grid file."""
-
-    format: Literal[1]
-    title: Text
-    question: str = ""
-    seeds: Any = None
-    scales: Annotated[tuple[Scale, ...], MinLen(1)] = ("quick", "full")
-    metrics: Any = ()
-    keep_weights: bool = False
-    checks: bool = True
-    base: Any = None
-    vary: Any = None
-    product: Any = None
-    zip: Any = None
-    exclude: Any = ()
-    when: Any = ()
-    tune: Any = ()
-    quick: Any = None
-    claims: Any = ()
-    published: Any = ()
-    untested: Any = ()
-
-
-@dataclass(frozen=True)
-class TuneEntry:
-    """One ``[[tune]]``: which arms it is for, what each key may be, and how many trials of a drawn one."""
-
-    space: Any
-    match: Any = None
-    budget: Annotated[int, Ge(1), Le(10_000)] | None = None
-    key: str = field(default="tune", metadata={"derived": True})
-
-
-@dataclass(frozen=True)
-class WhenEntry:
-    """One ``[[when]]``: arms that match take the changes in ``set``."""
-
-    match: Any
-    set: Any
-    key: str = field(default="when", metadata={"derived": True})
-
-
-@dataclass(frozen=True)
-class GridFile:
-    """A grid file as it is written; ``changes`` are what a scale or the command line puts over ``base``.
-
-    ``seeds`` are what the file declares, ``run_seeds`` what the command line asks for instead; ``scales`` are those at
-    which the question makes sense.
-    """
-
-    file: str
-    document: Mapping[str, Any]
-    title: str
-    question: str
-    seeds: Sequence[int] | None
-    scales: tuple[Scale, ...]
-    metrics: tuple[Any, ...]
-    keep_weights: bool
-    checks: bool
-    base: Mapping[str, Any]
-    vary: Mapping[str, Any]
-    product: Mapping[str, Any]
-    zip: Mapping[str, Any]
-    exclude: tuple[Mapping[str, Any], ...]
-    when: tuple[WhenEntry, ...]
-    tune: tuple[TuneEntry, ...]
-    quick: Mapping[str, Any]
-    claims: tuple[ClaimText, ...]
-    published: tuple[PublishedText, ...]
-    untested: tuple[Untested, ...]
-    changes: tuple[tuple[str, Any, str], ...] = ()
-    origins: Mapping[str, str] = field(default_factory=dict)
-    run_seeds: Sequence[int] | None = None
-
-    def origin(self, key: str) -> str:
-        """Return where ``vary``, ``product``, ``zip`` or ``tune`` is written, for messages."""
-        return self.origins.get(key, key)
-
-
-def parse(text: str, file: str = "") -> GridFile:
-    """Return the grid file in ``text``, its shape checked.
+def seed_list(value: Any) -> Sequence[int]:
+    """Return the seeds that a number (0 to n − 1) or a list stands for, without making a long list of them.
 
     Raises
     ------
     GridError
-        Names the file, the key, what was given, what is allowed and the nearest name.
+        Neither a number of seeds nor a list of different ones.
     """
-    plain = document.read(text, file)
-    try:
-        return _shaped(plain, file)
-    except GridError as error:
-        raise error.located(file=file) from None
-
-
-def _shaped(plain: dict[str, Any], file: str) -> GridFile:
-    table = document.nested(plain)
-    for name in table:
-        if name in BASE_KEYS:
-            problem = "does not stand at the top level"
-            raise GridError(problem, key=name, given=table[name], allowed=f"base.{name}")
-    top = record.read(TopLevel, table)
-    quick = as_table(top.quick, "quick")
-    record.refuse_unknown(quick, dict.fromkeys((*BASE_KEYS, *QUICK_KEYS)), "quick")
-    if quick and "quick" not in top.scales:
-        problem = "changes a scale at which the grid is not asked"
-        raise GridError(problem, key="quick", given=quick, allowed='scales = ["quick", "full"]')
-    for key in QUICK_KEYS:
-        if key in quick:
-            section(key, quick[key], f"quick.{key}")
-    return GridFile(
-        file=file,
-        document=plain,
-        title=top.title,
-        question=top.question,
-        seeds=None if top.seeds is None else seed_list(top.seeds, "seeds"),
-        scales=top.scales,
-        metrics=as_list(top.metrics, "metrics"),
-        keep_weights=top.keep_weights,
-        checks=top.checks,
-        base=base_table(top.base, "base"),
-        vary=axes_table(top.vary, "vary"),
-        product=axes_table(top.product, "product"),
-        zip=axes_table(top.zip, "zip"),
-        exclude=tables(top.exclude, "exclude"),
-        when=when_entries(top.when, "when"),
-        tune=tune_entries(top.tune, "tune"),
-        quick=quick,
-        claims=parse_claims(top.claims),
-        published=parse_published(top.published),
-        untested=parse_untested(top.untested),
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SEEDS:
+        return range(value)
+    whole = isinstance(value, list | tuple) and all(
+        isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed <= document.LARGEST for seed in value
     )
-
-
-def section(key: str, value: Any, origin: str) -> Any:
-    """Return one replaceable part of a file (``seeds``, ``vary``, ``tune``, …), checked."""
-    if key == "seeds":
-        return seed_list(value, origin)
-    if key == "tune":
-        return tune_entries(value, origin)
-    return axes_table(value, origin)
-
-
-def as_table(value: Any, key: str) -> dict[str, Any]:
-    """Return a table with its dotted keys nested; nothing is an empty one."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        problem = "is not a table"
-        raise GridError(problem, key=key, given=value, allowed="a table")
-    return document.nested(value, key)
-
-
-def as_list(value: Any, key: str) -> tuple[Any, ...]:
-    """Return the items of a list."""
-    if not isinstance(value, list | tuple):
-        problem = "is not a list"
-        raise GridError(problem, key=key, given=value, allowed="a list")
+    if not whole or not value or len(set(value)) < len(value):
+        allowed = f"how many (1 to {MOST_SEEDS}), or a list of different whole numbers ≥ 0"
+        problem = "are not seeds"
+        raise GridError(problem, given=value, allowed=allowed)
     return tuple(value)
 
 
-def base_table(value: Any, key: str) -> dict[str, Any]:
-    """Return the table of ``[base]``: known keys only."""
-    table = as_table(value, key)
-    record.refuse_unknown(table, dict.fromkeys(BASE_KEYS), key)
-    measured = next((name for name in MEASURED_KEYS if name in table), None)
-    if measured is not None:
-        for name in table:
-            if name not in (measured, *MEASURED_KEYS[measured]):
-                problem = f"does not go with {with_article(measured)}, which stands instead of what trains"
-                raise GridError(problem, key=f"{key}.{name}", given=table[name], allowed=measured)
-    return table
+def _seeds(value: Any) -> Sequence[int]:
+    try:
+        return seed_list(value)
+    except GridError as error:
+        raise refusal(((), error)) from None
 
 
 def with_article(word: str) -> str:
@@ -208,48 +58,132 @@ def with_article(word: str) -> str:
     return f"{'an' if word[0] in 'aeio' else 'a'} {word}"
 
 
-def axes_table(value: Any, key: str) -> dict[str, Any]:
-    """Return a table of axes: keys of base only."""
-    table = as_table(value, key)
-    record.refuse_unknown(table, dict.fromkeys(BASE_KEYS), key)
+def _known(value: Any, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Return a table that holds known keys only, its dotted keys nested."""
+    if not isinstance(value, Mapping):
+        raise refusal(((), GridError("is not a table", given=value, allowed="a table")))
+    table = nested(value)
+    extra = [name for name in table if name not in keys]
+    if extra:
+        raise refusal(*[((name,), unknown(name, "", keys)) for name in extra])
     return table
 
 
-def tune_entries(value: Any, key: str) -> tuple[TuneEntry, ...]:
-    """Return the ``[[tune]]`` entries."""
-    found = []
-    for index, table in enumerate(tables(value, key)):
-        place = f"{key}[{index}]"
-        entry = record.read(TuneEntry, table, place, key=place)
-        if not axes_table(entry.space, f"{place}.space"):
-            problem = "names nothing to tune"
-            raise GridError(problem, key=f"{place}.space", given=entry.space, allowed='space."optimizer.lr" = [...]')
-        found.append(entry)
-    return tuple(found)
+def _axes(value: Any) -> dict[str, Any]:
+    return _known(value, BASE_KEYS)
 
 
-def when_entries(value: Any, key: str) -> tuple[WhenEntry, ...]:
-    """Return the ``[[when]]`` entries."""
-    found = []
-    for index, table in enumerate(tables(value, key)):
-        place = f"{key}[{index}]"
-        entry = record.read(WhenEntry, table, place, key=place)
-        if not axes_table(entry.set, f"{place}.set"):
-            problem = "sets nothing"
-            raise GridError(problem, key=f"{place}.set", given=entry.set, allowed="a table of changes")
-        found.append(entry)
-    return tuple(found)
+def _base(value: Any) -> dict[str, Any]:
+    """Return the table of ``[base]``, which trains or names one thing that is measured."""
+    table = _known(value, BASE_KEYS)
+    measured = next((name for name in MEASURED_KEYS if name in table), None)
+    if measured is None:
+        return table
+    problem = f"does not go with {with_article(measured)}, which stands instead of what trains"
+    wrong = next((name for name in table if name not in (measured, *MEASURED_KEYS[measured])), None)
+    if wrong is not None:
+        raise refusal(((wrong,), GridError(problem, given=table[wrong], allowed=measured)))
+    return table
 
 
-def seed_list(value: Any, key: str = "seeds") -> Sequence[int]:
-    """Return the seeds that a number (0 to n − 1) or a list stands for, without making a long list of them."""
-    allowed = f"how many (1 to {MOST_SEEDS}), or a list of different whole numbers ≥ 0"
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SEEDS:
-        return range(value)
-    whole = isinstance(value, list | tuple) and all(
-        isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed <= document.LARGEST for seed in value
-    )
-    if not whole or not value or len(set(value)) < len(value):
-        problem = "are not seeds"
-        raise GridError(problem, key=key, given=value, allowed=allowed)
-    return tuple(value)
+def _nonempty(problem: str, allowed: str) -> AfterValidator:
+    def check(table: dict[str, Any]) -> dict[str, Any]:
+        if not table:
+            raise refusal(((), GridError(problem, given=table, allowed=allowed)))
+        return table
+
+    return AfterValidator(check)
+
+
+Seeds = Annotated[Any, PlainValidator(_seeds), defined("seeds")]
+Axes = Annotated[dict[str, Any], PlainValidator(_axes), defined("axes")]
+Space = Annotated[Axes, _nonempty("names nothing to tune", 'space."optimizer.lr" = [...]')]
+Changes = Annotated[Axes, _nonempty("sets nothing", "a table of changes"), defined("changes")]
+
+
+class TuneEntry(Table):
+    """One ``[[tune]]``: which arms it is for, what each key may be, and how many trials of a drawn one."""
+
+    space: Annotated[Space, defined("space")]
+    match: Selector = None
+    budget: Annotated[int, Ge(1), Le(10_000)] | None = None
+
+
+class WhenEntry(Table):
+    """One ``[[when]]``: arms that match take the changes in ``set``."""
+
+    match: Selector
+    set: Changes
+
+
+Tune = Listed[TuneEntry]
+
+
+class _Sections(Table):
+    """The keys of a grid that ``[quick]`` replaces as they are."""
+
+    seeds: Seeds = None
+    vary: Axes | None = None
+    product: Axes | None = None
+    zip: Axes | None = None
+    tune: Tune = ()
+
+
+def _quick(value: Any) -> dict[str, Any]:
+    """Return the table of ``[quick]`` in its order."""
+    table = _known(value, (*BASE_KEYS, *QUICK_KEYS))
+    sections = {key: item for key, item in table.items() if key in QUICK_KEYS}
+    try:
+        found = _Sections.model_validate(sections)
+    except ValidationError as error:
+        raise refusal(*translated(error, _Sections, sections)) from None
+    return {**table, **{key: getattr(found, key) for key in sections}}
+
+
+class GridKeys(Table):
+    """The keys at the top of a grid file."""
+
+    format: Literal[1]
+    title: written.Text
+    question: str = ""
+    seeds: Seeds = None
+    scales: written.Scales = ("quick", "full")
+    metrics: Listed[Metric] = ()
+    keep_weights: bool = False
+    checks: bool = True
+    base: Annotated[dict[str, Any], PlainValidator(_base), defined("changes")] = Field(default_factory=dict)
+    vary: Axes = Field(default_factory=dict)
+    product: Axes = Field(default_factory=dict)
+    zip: Axes = Field(default_factory=dict)
+    exclude: Listed[Selector] = ()
+    when: Listed[WhenEntry] = ()
+    tune: Tune = ()
+    quick: Annotated[dict[str, Any], PlainValidator(_quick), defined("quick")] = Field(default_factory=dict)
+    claims: written.Claims = ()
+    published: written.PublishedNumbers = ()
+    untested: written.UntestedStatements = ()
+
+
+class GridFile(GridKeys):
+    """A grid file as it is written; ``changes`` are what a scale or the command line puts over ``base``.
+
+    ``seeds`` are what the file declares, ``run_seeds`` what the command line asks for instead. ``origins`` say where
+    ``vary``, ``product``, ``zip`` and ``tune`` are written, for messages. ``is_whole`` unless something that decides on
+    the arms was left out of it because it is mistaken; ``left_out`` are the entries of lists for which that is so.
+    """
+
+    document: Mapping[str, Any] = Field(default_factory=dict)
+    changes: tuple[tuple[str, Any, str], ...] = ()
+    origins: Mapping[str, str] = Field(default_factory=dict)
+    run_seeds: Sequence[int] | None = None
+    is_whole: bool = True
+    left_out: frozenset[tuple[str, int]] = frozenset()
+
+    def numbered(self, key: Literal["tune", "when"]) -> Iterator[tuple[int, Any]]:
+        """Iterate over the entries of a list with the numbers that they have in the file."""
+        numbers = (number for number in itertools.count() if (key, number) not in self.left_out)
+        return zip(numbers, getattr(self, key), strict=False)
+
+    def origin(self, key: str) -> str:
+        """Return where ``vary``, ``product``, ``zip`` or ``tune`` is written, for messages."""
+        return self.origins.get(key, key)
