@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from d2lbench import catalogue
 from d2lbench.core.errors import TimingError
-from d2lbench.timing.built import PHASES
+from d2lbench.store.timings import PHASES
 from d2lbench.timing.cases import activations, load
 from d2lbench.timing.cases.activations import FUNCTIONS
 from d2lbench.timing.cases.initializers import TORCH

@@ -10,8 +10,8 @@ from annotated_types import Gt, Lt
 from d2lbench.catalogue import load
 from d2lbench.core.errors import TimingError
 from d2lbench.core.registry import register
-from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import DIFFERENTIATED, Count, by_phase, leaf, moved, tolerance
+from d2lbench.timing.kernels import Built
 
 if TYPE_CHECKING:
     from collections.abc import Callable

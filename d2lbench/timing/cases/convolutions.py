@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from d2lbench.catalogue.layers import Conv
 from d2lbench.catalogue.shapes import side as side_behind
 from d2lbench.core.registry import register
-from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import DIFFERENTIATED, Count, by_phase, leaf, moved, tolerance
+from d2lbench.timing.kernels import Built
 
 if TYPE_CHECKING:
     import torch

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from annotated_types import Ge
 
 from d2lbench.core.registry import register
-from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import Count, tolerance, whole_numbers
+from d2lbench.timing.kernels import Built
 
 if TYPE_CHECKING:
     import torch

@@ -14,8 +14,8 @@ from d2lbench import catalogue
 from d2lbench.catalogue.layers import Conv, Linear, Model
 from d2lbench.catalogue.shapes import multiplications, steps
 from d2lbench.core.registry import register
-from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import Count, by_phase, noise, seeded, tolerance
+from d2lbench.timing.kernels import Built
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,7 +69,7 @@ def _exactly(network: torch.nn.Module, dtype: torch.dtype) -> Callable[..., torc
     """
     import torch
 
-    from d2lbench.timing.branches import Following, Recording
+    from d2lbench.timing.correctness import Following, Recording
 
     allowed = _tolerance(network, dtype)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from d2lbench.core.registry import register
-from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import DIFFERENTIATED, Count, by_phase, leaf, moved, seeded, tolerance
+from d2lbench.timing.kernels import Built
 
 if TYPE_CHECKING:
     import torch

@@ -11,9 +11,9 @@ from d2lbench import catalogue
 from d2lbench.catalogue.layers import Conv, Layer, Linear, Model
 from d2lbench.catalogue.shapes import parameter_count, shape_behind
 from d2lbench.core.registry import register
-from d2lbench.timing.built import Built
 from d2lbench.timing.cases.networks import passes, unfollowed
 from d2lbench.timing.cases.parts import DIFFERENTIATED, Count, by_phase, noise, tolerance
+from d2lbench.timing.kernels import Built
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def _one_by_one(
     import torch
 
     from d2lbench.engine.module import module, pairs
-    from d2lbench.timing.branches import Following
+    from d2lbench.timing.correctness import Following
 
     linear = {f"{layer.path}.weight" for layer in model if isinstance(layer, Linear)}
     network = module(model).double().to(x.device)
@@ -68,7 +68,7 @@ def _stacked(device: str, dtype: torch.dtype, model: Model, shape: tuple[int, ..
 
     from d2lbench.engine.parameters import Parameters
     from d2lbench.engine.stacked import Pass, Stacked
-    from d2lbench.timing.branches import Recording
+    from d2lbench.timing.correctness import Recording
 
     count = parameter_count(model)
     block = noise(device, dtype, rows, count, key="p") * _SPREAD

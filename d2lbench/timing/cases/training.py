@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 from d2lbench.core.registry import register
-from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import Count, noise, tolerance, whole_numbers
+from d2lbench.timing.kernels import Built
 
 if TYPE_CHECKING:
     import torch
