@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from tabulate import tabulate
+
 from d2lbench.report.escape import plain
 from d2lbench.report.format import MINUS, NOTHING, TIMES, duration, fixed, number, size
 
@@ -138,15 +140,9 @@ def _notes(measurement: Measurement, share: float | None) -> str:
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  "
-        + "  ".join(
-            f"{cell:<{width}}" if column in _LEFT else f"{cell:>{width}}"
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    align = ["left" if column in _LEFT else "right" for column in range(len(_HEADINGS))]
+    text = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=align)
+    return [f"  {line.rstrip()}" for line in text.splitlines()]
 
 
 def _gaps(measurements: Sequence[Measurement]) -> list[str]:

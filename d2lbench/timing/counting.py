@@ -18,8 +18,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from d2lbench.core.errors import TimingError
+from d2lbench.core.kinds import KernelTraits
 from d2lbench.core.registry import REGISTRY
-from d2lbench.timing.phases import leaves, prepare
+from d2lbench.timing.phases import Prepared, leaves, prepare
 from d2lbench.timing.roofline import Work
 from d2lbench.timing.windows import undisturbed
 
@@ -123,6 +124,12 @@ def peak_memory(call: Callable[[], object], device: str) -> int:
     return _on_cuda(call) if device == "cuda" else _on_cpu(call)
 
 
+def phase_memory(prepared: Prepared, device: str) -> int:
+    """Return the peak memory of a phase, in its own gradient mode."""
+    with torch.set_grad_enabled(prepared.records):
+        return peak_memory(prepared.call, device)
+
+
 def _on_cuda(call: Callable[[], object]) -> int:
     with undisturbed():
         call()
@@ -206,24 +213,15 @@ def memory_scaling(device: str, dtype: str = "float32") -> list[dict[str, Any]]:
 
     A row holds ``axis``, ``depth``, ``batch``, ``what`` (``prediction`` or ``training``) and ``bytes``.
     """
+    factory = REGISTRY.get(KernelTraits, "mlp").factory
     rows = []
     for axis, places in AXES.items():
+        other = f"batch {BATCH}" if axis == "depth" else f"{DEPTH} hidden layers"
+        about = {"network": f"perceptron, {WIDTH} units, {other}", "device": device, "dtype": dtype}
         for place in places:
             size = {"depth": DEPTH, "batch": BATCH, axis: place}
             for what, phase in _PHASES.items():
-                told = {"axis": axis, **size, "what": what, "network": _network(axis), "device": device, "dtype": dtype}
-                rows.append({**told, "bytes": _peak(size, phase, device, dtype)})
+                built: Built = factory(device, getattr(torch, dtype), inputs=INPUTS, width=WIDTH, **size)
+                held = phase_memory(prepare([built], phase), device)
+                rows.append({"axis": axis, **size, "what": what, **about, "bytes": held})
     return rows
-
-
-def _network(axis: str) -> str:
-    other = f"batch {BATCH}" if axis == "depth" else f"{DEPTH} hidden layers"
-    return f"perceptron, {WIDTH} units, {other}"
-
-
-def _peak(size: dict[str, int], phase: Phase, device: str, dtype: str) -> int:
-    factory = REGISTRY.get("kernel", "mlp").factory
-    built: Built = factory(device, getattr(torch, dtype), inputs=INPUTS, width=WIDTH, **size)
-    prepared = prepare([built], phase)
-    with torch.set_grad_enabled(prepared.records):
-        return peak_memory(prepared.call, device)

@@ -16,7 +16,7 @@ from d2lbench.engine.process import prepare_process
 from d2lbench.store.timings import PHASES, Phase, Setting
 from d2lbench.timing.clock import Budget, Clock, clock_of, wall_clock_of
 from d2lbench.timing.correctness import check
-from d2lbench.timing.counting import footprint, peak_memory, work
+from d2lbench.timing.counting import footprint, peak_memory, phase_memory, work
 from d2lbench.timing.machine import last_level_cache
 from d2lbench.timing.phases import Prepared, compiled, prepare
 from d2lbench.timing.result import Measurement, Status
@@ -140,10 +140,6 @@ class Harness:
             wall = self._collected(prepared, self._wall, WALL_RULE, until)
         samples = self._collected(prepared, self._clock, RULES[self.setting.device], deadline)
         median, cold = samples.summary.median, self.setting.cold
-        memory = None
-        if phase in REMEMBERED:
-            with torch.set_grad_enabled(prepared.records):
-                memory = peak_memory(prepared.call, self.setting.device)
         return Measurement(
             case.key(phase, self.setting),
             case.group,
@@ -152,7 +148,7 @@ class Harness:
             wall=wall,
             work=done,
             place=place(done, median, self.ceilings, cold=cold) if self.ceilings else None,
-            peak_memory=memory,
+            peak_memory=phase_memory(prepared, self.setting.device) if phase in REMEMBERED else None,
         )
 
     def _collected(self, prepared: Prepared, clock: Clock, rule: Rule, deadline: float) -> Samples:

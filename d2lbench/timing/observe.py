@@ -13,7 +13,7 @@ from d2lbench.core.errors import CannotError, TimingError
 from d2lbench.core.kinds import KernelTraits
 from d2lbench.store.timings import Phase, Setting
 from d2lbench.timing.cases import load
-from d2lbench.timing.counting import peak_memory, saved_bytes, work
+from d2lbench.timing.counting import phase_memory, saved_bytes, work
 from d2lbench.timing.kernels import Built, Case
 from d2lbench.timing.measure import Harness
 from d2lbench.timing.phases import prepare
@@ -108,15 +108,9 @@ def _deviation(built: Built) -> float:
     return float((value.to(expected) - expected).abs().max() / expected.abs().max())
 
 
-def _peak(built: Built, phase: Phase, device: str) -> float:
-    prepared = prepare([built], phase)
-    with torch.set_grad_enabled(prepared.records):
-        return peak_memory(prepared.call, device)
-
-
 _COUNTERS: Final[Mapping[str, Callable[[Built, Phase, str], float]]] = {
     "deviation": lambda built, *_: _deviation(built),
     "flops": lambda built, phase, _: work(built, phase).flops,
-    "peak_memory": _peak,
+    "peak_memory": lambda built, phase, device: phase_memory(prepare([built], phase), device),
     "saved_bytes": lambda built, *_: saved_bytes(built),
 }
