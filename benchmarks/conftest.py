@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from d2lbench.core.kinds import DTYPES
+from d2lbench.store.timings import PHASES, Setting
 from d2lbench.timing import cases as registered
-from d2lbench.timing.built import PHASES
-from d2lbench.timing.result import Measurement, Setting
-from d2lbench.timing.selection import cases, select
+from d2lbench.timing.clock import Budget
+from d2lbench.timing.kernels import cases, select
 
 #: What every change is timed by, within five minutes on two cores; `--kernels all` is everything that is registered.
 DEFAULT_PHASES = ("forward", "backward", "step")
@@ -73,23 +72,21 @@ class Session:
         from d2lbench.timing.measure import Harness
 
         self.known, _ = chosen(config)
-        self.selected, self.left = selected, sum(map(len, selected.values()))
+        self.selected = selected
         self.harness = Harness(setting_of(config))
         budget, ceilings = config.getoption("--kernel-budget"), CEILING_SECONDS
         if not config.getoption("benchmark_enable"):
             budget = ceilings = 0.0  # a window each: benchmarks are disabled, and only what is right is asked
-        self.end = time.monotonic() + budget
+        self.time_left = Budget(budget, sum(map(len, selected.values())))
         self.harness.measure_ceilings(ceilings)
-        self.found: dict[tuple[str, str], Measurement] = {}
+        self.measurements = {}
 
     def measured(self, case, phase):
-        if (case, phase) not in self.found:
+        if (case, phase) not in self.measurements:
             phases = self.selected[case]
-            share = max(self.end - time.monotonic(), 0.0) * len(phases) / max(self.left, 1)
-            self.left -= len(phases)
-            measured = self.harness.measure(self.known[case], phases, share)
-            self.found |= {(case, each.phase): each for each in measured}
-        return self.found[case, phase]
+            measured = self.harness.measure(self.known[case], phases, self.time_left.share(len(phases)))
+            self.measurements |= {(case, each.key.phase): each for each in measured}
+        return self.measurements[case, phase]
 
 
 @pytest.fixture(scope="session")

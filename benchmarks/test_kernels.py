@@ -6,7 +6,6 @@ holds the evidence. Run with `tox -e benchmarks`; `-- -k relu` narrows, `-- --ke
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from math import isfinite
 
 import pytest
@@ -16,19 +15,19 @@ from d2lbench.timing.machine import load
 
 def evidence(measurement):
     """Return all that is known of a time beside its windows, as plain data."""
-    summary, work, place = measurement.summary, measurement.work, measurement.place
+    key, samples, work, place = measurement.key, measurement.samples, measurement.work, measurement.place
+    summary = samples.summary
     return {
-        **asdict(measurement.setting),
-        "kind": measurement.setting.kind,
-        "case": measurement.case,
-        "size": measurement.size,
-        "phase": measurement.phase,
+        **key.setting.as_record(),
+        "case": key.case,
+        "size": key.size,
+        "phase": key.phase,
         "status": measurement.status,
         "checked": measurement.checked,
-        "calls": measurement.calls,
+        "calls": samples.calls,
         "interval": [summary.low, summary.high] if isfinite(summary.precision) else None,
         "device_time": summary.median,
-        "end_to_end": measurement.end_to_end.median if measurement.end_to_end else summary.median,
+        "end_to_end": (measurement.wall or samples).summary.median,
         "host_bound": measurement.host_bound,
         "flops": work.flops,
         "bytes": work.bytes,
@@ -44,11 +43,12 @@ def test_kernel(windows, benchmark, kernels, case, phase):
     measurement = kernels.measured(case, phase)
     if measurement.status in {"refused", "failed"}:
         pytest.fail(f"{measurement.status}: {measurement.reason}", pytrace=False)
-    if not measurement.timed:
+    if not measurement.samples:
         pytest.skip(measurement.reason)
+    calls = measurement.samples.calls
     benchmark.group = f"{measurement.group}, {phase}"
     benchmark.extra_info.update(evidence(measurement))
-    windows += [seconds * measurement.calls for seconds in measurement.seconds]
-    benchmark.pedantic(lambda: None, rounds=len(windows), iterations=measurement.calls)
+    windows += [seconds * calls for seconds in measurement.samples.seconds]
+    benchmark.pedantic(lambda: None, rounds=len(windows), iterations=calls)
     if benchmark.stats:
         assert benchmark.stats["median"] == pytest.approx(measurement.summary.median)

@@ -32,9 +32,9 @@ def throughput(text: str, widths: Sequence[int], steps: int) -> Mapping[int, flo
 
 def ceiling(text: str, seconds: float) -> float:
     """Return how many cells × steps a second the machine's best product allows a single thread."""
-    from d2lbench.timing.ceilings import measure_ceilings
     from d2lbench.timing.clock import HostClock
     from d2lbench.timing.machine import last_level_cache
+    from d2lbench.timing.roofline import measure_ceilings
 
     torch.set_num_threads(1)
     cache = last_level_cache("cpu")

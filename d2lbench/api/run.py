@@ -44,7 +44,7 @@ def run(
     session = Session(request, confirm)
     from d2lbench.running.runner import Runner
     from d2lbench.timing.arm_costs import Costing
-    from d2lbench.timing.process import CostProcess
+    from d2lbench.timing.process import MeasuringProcess
 
     with session.open_store(create=True) as store:
         note_claims(session.grids, store, session.environment)
@@ -52,7 +52,7 @@ def run(
         timed = tuple(grid.name for grid in session.grids if grid.is_timed)
         if not report:
             return Done(summary, timed=timed)
-        process = functools.partial(CostProcess, request.device, request.plugins)
+        process = functools.partial(MeasuringProcess, request.device, request.plugins, profiler=True)
         costed = Costing(store, request.device).run(session.grids, process) if costs else None
         path, redrawn = write_if_new(session, store)
         return Done(summary, path, redrawn, costed, timed)

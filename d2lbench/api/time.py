@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import math
-import os
 import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from d2lbench.api.session import refuse_missing_device
 from d2lbench.catalogue import plugins
 from d2lbench.core.errors import UsageError
 from d2lbench.core.files import json_text, write_file
 from d2lbench.core.interrupts import Stop
 from d2lbench.core.progress import Progress
+from d2lbench.store.timings import PHASES, Setting
 from d2lbench.timing import cases as registered
-from d2lbench.timing.selection import Case, cases, select
+from d2lbench.timing.kernels import Case, cases, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from d2lbench.timing.result import Measurement, Setting
+    from d2lbench.timing.result import Measurement
     from d2lbench.timing.roofline import Ceilings
 
 WRONG, INCOMPLETE, INTERRUPTED = 1, 3, 130
@@ -59,14 +59,7 @@ class Request:
         if self.compiled and self.cold:
             problem = "--compile with --cold: each of many sets of tensors would be compiled anew; choose one"
             raise UsageError(problem)
-        if self.device == "cuda":
-            import torch
-
-            if not torch.cuda.is_available():
-                problem = "--device cuda: torch finds no CUDA device here; use --device cpu"
-                raise UsageError(problem)
-        from d2lbench.timing.result import Setting
-
+        refuse_missing_device(self.device)
         first = Setting(self.device, threads=self.threads, compiled=self.compiled, cold=self.cold)
         return tuple(replace(first, dtype=dtype) for dtype in dict.fromkeys(self.dtypes))
 
@@ -114,7 +107,7 @@ class Timed:
         StoreError
             It cannot be opened or written.
         """
-        if any(measurement.timed or measurement.status == "refused" for measurement in self.measurements):
+        if any(measurement.samples or measurement.status == "refused" for measurement in self.measurements):
             from d2lbench.store import Store
             from d2lbench.timing.result import rows_of
 
@@ -125,11 +118,11 @@ class Timed:
 def run(request: Request) -> Timed:
     """Measure what is asked for, with a bar on standard error; Ctrl-C keeps what has been measured."""
     chosen, settings = request.cases(), request.settings()
-    from d2lbench.timing.built import PHASES
-    from d2lbench.timing.machine import fingerprint, load
+    from d2lbench.timing.machine import fingerprint, load, other_work
     from d2lbench.timing.measure import Campaign
 
-    _warn_of(load(), request.threads)
+    if warning := other_work(load(), request.threads):
+        sys.stderr.write(f"d2lbench: {warning}\n")
     measurements = []
     with Stop() as stop:
         campaign = Campaign(chosen, settings, request.phases or PHASES, request.budget, lambda: stop.asked)
@@ -137,28 +130,16 @@ def run(request: Request) -> Timed:
         with Progress(campaign.total, unit="phases") as progress:
             for measurement in campaign.run():
                 measurements.append(measurement)
-                progress.advance(1, f"{measurement.case}/{measurement.size}")
-        return Timed(
-            tuple(measurements),
-            campaign.ceilings,
-            fingerprint(request.device),
-            began,
-            stop.asked,
-            _memory(chosen, request.device) if not stop.asked else (),
-        )
+                progress.advance(1, str(measurement.key))
+        memory = () if stop.asked else _memory(chosen, request.device)
+        facts = fingerprint(request.device)
+        return Timed(tuple(measurements), campaign.ceilings, facts, began, stop.asked, memory)
 
 
 def _memory(chosen: Iterable[Case], device: str) -> tuple[dict[str, Any], ...]:
     """Return how memory grows with a perceptron, where networks are timed; it takes a second."""
     if not any(case.group == "networks" for case in chosen):
         return ()
-    from d2lbench.timing.memory import memory_scaling
+    from d2lbench.timing.counting import memory_scaling
 
     return tuple(memory_scaling(device))
-
-
-def _warn_of(busy: float, threads: int) -> None:
-    """Say so when there are fewer idle cores than threads: nobody else's work belongs beside a timing."""
-    cores = os.cpu_count() or 1
-    if not math.isnan(busy) and busy + threads > cores + 0.5:
-        sys.stderr.write(f"d2lbench: other work is running (load {busy:.1f} on {cores} cores); times are less sure\n")

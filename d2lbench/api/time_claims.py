@@ -29,7 +29,7 @@ class Answered:
     @property
     def exit_code(self) -> int:
         """3 where a kernel has no number, else 0."""
-        return 0 if self.summary.complete else INCOMPLETE
+        return INCOMPLETE if self.summary.failed else 0
 
     def text(self) -> str:
         """Return what became of the rounds, and every claim with its verdict."""
@@ -40,15 +40,15 @@ class Answered:
     def as_json(self) -> str:
         """Return the same for machines."""
         summary = self.summary
-        told: dict[str, Any] = {
+        content = {
             "rounds": summary.rounds,
             "kernels": summary.kernels,
-            "stored_before": summary.stored_before,
+            "stored_before": summary.known,
             "measured": summary.measured,
-            "reasons": summary.reasons,
+            "reasons": summary.failed,
             "claims": claims.claim_rows(claims.claims(self.request)),
         }
-        return json_text(told)
+        return json_text(content)
 
 
 def run(request: Request, budget: float | None = None) -> Answered:
@@ -65,12 +65,12 @@ def run(request: Request, budget: float | None = None) -> Answered:
     session = Session(request)
     timed = _timed(session)
     from d2lbench.api.session import note_claims
-    from d2lbench.timing.process import RoundProcess
+    from d2lbench.timing.process import MeasuringProcess
     from d2lbench.timing.rounds import Rounds
 
     with session.open_store(create=True) as store:
         note_claims(timed, store, session.environment)
-        rounds = Rounds(store, lambda: RoundProcess(request.device, request.plugins), request.device, budget)
+        rounds = Rounds(store, lambda: MeasuringProcess(request.device, request.plugins), request.device, budget)
         summary = rounds.run(timed)
     return Answered(summary, replace(request, names=tuple(grid.file for grid in timed)))
 

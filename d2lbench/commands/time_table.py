@@ -7,14 +7,17 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from tabulate import tabulate
+
 from d2lbench.report.escape import plain
 from d2lbench.report.format import MINUS, NOTHING, TIMES, duration, fixed, number, size
 
 if TYPE_CHECKING:
-    from d2lbench.timing.result import Measurement, Setting
+    from d2lbench.store.timings import KernelKey, Setting
+    from d2lbench.timing.kernels import Case
+    from d2lbench.timing.result import Measurement
     from d2lbench.timing.roofline import Ceilings
-    from d2lbench.timing.selection import Case
-    from d2lbench.timing.stopping import Summary
+    from d2lbench.timing.windows import Summary
 
 _HEADINGS: Final = (
     "case",
@@ -72,10 +75,10 @@ def table(measurements: Sequence[Measurement], ceilings: dict[str, Ceilings], ma
     from d2lbench.timing.result import sums
 
     lines = [_machine(machine)]
-    for setting, members in itertools.groupby(measurements, lambda measurement: measurement.setting):
+    for setting, members in itertools.groupby(measurements, lambda measurement: measurement.key.setting):
         lines += ["", _setting(setting, ceilings.get(setting.dtype))]
-        timed = [member for member in members if member.timed]
-        shares = {(found.case, found.size): found.share for found in sums(timed)}
+        timed = [member for member in members if member.samples]
+        shares = sums(timed)
         for group, rows in _grouped(timed):
             lines += ["", group, *_aligned([_HEADINGS, *(_row(row, shares) for row in rows)])]
     return "\n".join([*lines, *_gaps(measurements), *_without_a_number(measurements)])
@@ -99,21 +102,22 @@ def _setting(setting: Setting, ceilings: Ceilings | None) -> str:
     )
 
 
-def _row(measurement: Measurement, shares: dict[tuple[str, str], float]) -> tuple[str, ...]:
-    summary, work, place = measurement.summary, measurement.work, measurement.place
-    assert summary is not None
+def _row(measurement: Measurement, shares: dict[KernelKey, float]) -> tuple[str, ...]:
+    samples, work, place = measurement.samples, measurement.work, measurement.place
+    assert samples is not None
+    summary = samples.summary
     return (
-        f"{measurement.case}/{measurement.size}",
-        measurement.phase,
+        str(measurement.key),
+        measurement.key.phase,
         duration(summary.median),
         _interval(summary),
         f"{fixed(100 * summary.spread / summary.median, 1)} %",
-        f"{summary.windows} {TIMES} {measurement.calls}",
+        f"{summary.windows} {TIMES} {samples.calls}",
         number(work.flops / summary.median / 1e9) if work and work.flops else NOTHING,
         number(work.bytes / summary.median / 1e9) if work and work.bytes else NOTHING,
         f"{fixed(100 * place.share, 0)} % {place.bound}" if place else NOTHING,
         NOTHING if measurement.peak_memory is None else size(measurement.peak_memory),
-        _notes(measurement, shares.get((measurement.case, measurement.size))),
+        _notes(measurement, shares.get(measurement.key)),
     )
 
 
@@ -127,39 +131,27 @@ def _interval(summary: Summary) -> str:
 
 def _notes(measurement: Measurement, share: float | None) -> str:
     """Return what a reader must know of a row; of a whole, by how much it differs from the sum of its phases."""
-    notes = (
-        [f"{fixed(100 * share, 0, signed=True)} % on its phases' sum"]
-        if share is not None and measurement.phase == "whole"
-        else []
-    )
+    notes = [] if share is None else [f"{fixed(100 * share, 0, signed=True)} % on its phases' sum"]
     notes += ["unconverged"] if measurement.status == "unconverged" else []
     notes += [] if measurement.checked else ["unchecked"]
     notes += ["host-bound"] if measurement.host_bound else []
-    if measurement.end_to_end is not None:
-        notes.append(f"end to end {duration(measurement.end_to_end.median)}")
+    notes += [f"end to end {duration(measurement.wall.summary.median)}"] if measurement.wall else []
     return ", ".join(notes)
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  "
-        + "  ".join(
-            f"{cell:<{width}}" if column in _LEFT else f"{cell:>{width}}"
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    align = ["left" if column in _LEFT else "right" for column in range(len(_HEADINGS))]
+    text = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=align)
+    return [f"  {line.rstrip()}" for line in text.splitlines()]
 
 
 def _gaps(measurements: Sequence[Measurement]) -> list[str]:
     from d2lbench.timing.result import gaps
 
-    found = gaps(measurements)
     told = [
-        f"  {gap.case}/{gap.size} ({gap.setting.dtype}): the whole takes {fixed(abs(100 * gap.share), 0)} % "
-        + ("longer (waiting, or caches that the phases alone find full)" if gap.share > 0 else "less (overlap)")
-        for gap in found
+        f"  {key} ({key.setting.dtype}): the whole takes {fixed(abs(100 * share), 0)} % "
+        + ("longer (waiting, or caches that the phases alone find full)" if share > 0 else "less (overlap)")
+        for key, share in gaps(measurements).items()
     ]
     return ["", "Phases that do not add up to the whole:", *told] if told else []
 
@@ -168,13 +160,12 @@ def _without_a_number(measurements: Sequence[Measurement]) -> list[str]:
     """Return what has no number: a line per case and reason, and one paragraph for all that time did not reach."""
     reasons: dict[tuple[str, str], dict[str, list[str]]] = {}
     for measurement in measurements:
-        if not measurement.timed:
-            name = f"{measurement.case}/{measurement.size}"
+        if not measurement.samples:
             cases = reasons.setdefault((measurement.status, measurement.reason), {})
-            cases.setdefault(name, []).append(measurement.phase)
+            cases.setdefault(str(measurement.key), []).append(measurement.key.phase)
     if not reasons:
         return []
-    missing = sum(not measurement.timed for measurement in measurements)
+    missing = sum(not measurement.samples for measurement in measurements)
     lines = ["", f"No number for {missing} of {len(measurements)} phases:"]
     for (status, reason), cases in reasons.items():
         why = f"{status}: {plain(reason, 200)}"

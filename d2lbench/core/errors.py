@@ -169,6 +169,15 @@ class TimingError(D2lbenchError):
     """A kernel case gets no number: it is wrong, its work is unknown, or it does not have what it declares."""
 
 
+class CannotError(TimingError):
+    """A kernel case cannot be measured as it was asked for; nothing is wrong with it."""
+
+
+def reason_of(error: Exception) -> str:
+    """Return why something has no result: our own errors' words, of others the type and the first line."""
+    return str(error) if isinstance(error, D2lbenchError) else f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
 def nearest_name(given: str, allowed: Iterable[str]) -> str | None:
     """Return the allowed name that looks most like ``given``, or None when none is close."""
     names = {name.lower(): name for name in allowed}

@@ -306,7 +306,7 @@ class KernelTraits(MeasuredTraits):
     group
         Under which heading it stands.
     phases
-        What can be timed apart, of ``timing.built.PHASES``.
+        What can be timed apart, of ``store.timings.PHASES``.
     sizes
         What is timed: options by the name of the size.
     implementations

@@ -1,20 +1,21 @@
 """Timings: what kernels and arms cost on a machine, in a table made when the first is saved.
 
 A row belongs to a machine, told by its key, for times compare on one machine only. A newer row of the same thing takes
-the older one's place.
+the older one's place. What a kernel's time is a time of, is a :class:`KernelKey`.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from d2lbench.core.spec import digest
 from d2lbench.store.database import Database, checked, now, seal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 #: ``machine``: its facts. ``ceilings``: the best it does in a setting. ``case``: a phase of a kernel case. ``cost``: a
 #: structure that grids train. ``memory``: bytes that a network holds.
@@ -28,6 +29,72 @@ _TABLE: Final = """CREATE TABLE timings (
     UNIQUE (kind, key, machine, environment)
 )"""
 _COLUMNS: Final = "kind, key, machine, environment, content, stored_at"
+
+
+#: What is timed apart: a forward pass without a graph; with one; the pass back through a graph built outside the
+#: window; an optimizer's step (or a fill, or an epoch of loading); forward and backward in one go.
+Phase = Literal["forward", "forward-train", "backward", "step", "whole"]
+PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How kernels are measured: what is the same for every row of a table, and what is an axis."""
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    threads: int = 1
+    compiled: bool = False
+    cold: bool = False
+
+    @property
+    def kind(self) -> str:
+        """``hot`` or ``cold``: two kinds of time that never share a column."""
+        return "cold" if self.cold else "hot"
+
+    def as_record(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {**asdict(self), "kind": self.kind}
+
+
+@dataclass(frozen=True)
+class KernelKey:
+    """What identifies the time of a kernel on a machine: a case, its size, one of its phases, and the setting.
+
+    ``implementation`` is empty where there is only one. As text, and as stored, case and implementation are one word:
+    ``adam[fused]``.
+    """
+
+    name: str
+    implementation: str
+    size: str
+    phase: Phase
+    setting: Setting = Setting()
+
+    @property
+    def case(self) -> str:
+        """``adam[fused]``: what is timed, whatever its size."""
+        return f"{self.name}[{self.implementation}]" if self.implementation else self.name
+
+    def __str__(self) -> str:
+        """Return ``adam[fused]/small``."""
+        return f"{self.case}/{self.size}"
+
+    def as_record(self) -> dict[str, Any]:
+        """Return it as it is stored."""
+        return {"case": self.case, "size": self.size, "phase": self.phase, "setting": self.setting.as_record()}
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> KernelKey:
+        """Return the key of what :meth:`as_record` made, which may hold more beside it."""
+        name, _, implementation = record["case"].partition("[")
+        setting = Setting(**{each.name: record["setting"][each.name] for each in fields(Setting)})
+        return cls(name, implementation.removesuffix("]"), record["size"], record["phase"], setting)
+
+    @property
+    def digest(self) -> str:
+        """The key of its row in the store."""
+        return digest(self.as_record())
 
 
 @dataclass(frozen=True)

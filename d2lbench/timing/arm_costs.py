@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from d2lbench.catalogue.datasets.files import missing_data
 from d2lbench.catalogue.models import model_of, shape_of, training_examples
 from d2lbench.catalogue.shapes import multiplications
-from d2lbench.core.environment import environment, provenance
+from d2lbench.core.environment import environment
 from d2lbench.core.errors import TimingError
 from d2lbench.core.interrupts import Stop
 from d2lbench.core.progress import Progress
@@ -19,6 +19,9 @@ from d2lbench.core.spec import ENGINE_VERSION, Cell, Config
 from d2lbench.core.version import __version__
 from d2lbench.engine.plan import family_of, structure
 from d2lbench.store import Timing, machine_key
+from d2lbench.timing.clock import Budget
+from d2lbench.timing.machine import identity
+from d2lbench.timing.process import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from d2lbench.grid.model import Grid
     from d2lbench.store import Store
+    from d2lbench.timing.process import Measurer
 
 #: For everything that one run measures, in seconds, from when its process is ready: with its start, about 20.
 BUDGET: Final = 17.0
@@ -65,54 +69,17 @@ def _operations(config: Any) -> int:
     return multiplications(model_of(config), shape_of(config.dataset)) * int(config.batch_size)
 
 
-def this_machine(device: str) -> str:
-    """Return the key of the machine that this process runs on."""
-    facts: dict[str, Any] = dict(provenance())
-    if device == "cuda":
-        import torch
-
-        facts |= {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda}
-    return machine_key(facts)
-
-
-class Measurer(Protocol):
-    """What measures cells on a machine that it knows: a process of its own, or a stand-in."""
-
-    def machine(self) -> dict[str, Any]:
-        """Return the facts of the machine."""
-        ...
-
-    def cost(self, cell: Cell, seconds: float) -> dict[str, Any]:
-        """Return a cell's cost as a record, measured for about so many seconds.
-
-        Raises
-        ------
-        TimingError
-            There is none; says why.
-        """
-        ...
-
-
 @dataclass
-class Costed:
+class Costed(Tally):
     """What became of the programs: known before, measured now, without time, or without a cost for a reason."""
-
-    known: int = 0
-    measured: int = 0
-    not_reached: int = 0
-    failed: dict[str, int] = field(default_factory=dict)
-
-    def fail(self, reason: str) -> None:
-        """Count a program that has no cost."""
-        self.failed[reason] = self.failed.get(reason, 0) + 1
 
     def lines(self) -> list[str]:
         """Return it in words; nothing where there was nothing to measure."""
         if not (self.measured or self.not_reached or self.failed):
             return []
-        told = f"costs of distinct programs: {self.known:,} in the store already; timed now: {self.measured:,}"
-        told += f"; not reached: {self.not_reached:,}, run again to go on" if self.not_reached else ""
-        return [told, *(f"  {count:,} not timed: {reason}" for reason, count in sorted(self.failed.items()))]
+        words = f"costs of distinct programs: {self.known:,} in the store already; timed now: {self.measured:,}"
+        words += f"; not reached: {self.not_reached:,}, run again to go on" if self.not_reached else ""
+        return [words, *self.reasons("not timed")]
 
 
 @dataclass
@@ -133,7 +100,7 @@ class Costing:
         KeyboardInterrupt
             Ctrl-C or SIGTERM: what was measured is stored.
         """
-        place = (this_machine(self.device), environment(self.device).key)
+        place = (machine_key(identity(self.device)), environment(self.device).key)
         known = {each.key for each in self.store.timings("cost") if (each.machine, each.environment) == place}
         wanted = programs(grids)
         costed = Costed(known=len(known & wanted.keys()))
@@ -158,16 +125,15 @@ class Costing:
         self, measurer: Measurer, missing: Mapping[str, Cell], costed: Costed, stop: Stop
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the cost of each program that time is left for."""
-        end = self.now() + self.budget
-        for place, (name, cell) in enumerate(missing.items()):
-            left = end - self.now()
+        time_left = Budget(self.budget, len(missing), self.now)
+        for name, cell in missing.items():
             if stop.asked:
                 raise KeyboardInterrupt
-            if left <= 0:
-                costed.not_reached = len(missing) - place
+            if not time_left.left:
+                costed.not_reached = time_left.things
                 return
             try:
-                record = measurer.cost(cell, min(MOST_EACH, FAIR_SHARE * left / (len(missing) - place)))
+                record = measurer.measure(cell, min(MOST_EACH, FAIR_SHARE * time_left.share()))
             except TimingError as error:
                 costed.fail(str(error))
             else:

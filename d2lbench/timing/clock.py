@@ -1,6 +1,7 @@
 """Clocks: how long a window of calls takes, on the host by its own counter, on a GPU between two events.
 
-Both are handed what they read time from, so that the rules are tested on simulated machines.
+Both are handed what they read time from, so that the rules are tested on simulated machines. Beside them the budget:
+seconds that several measurements share.
 """
 
 from __future__ import annotations
@@ -8,9 +9,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 Call = Callable[[], object]
+
+#: torch's sleep counts cycles; from 1.5 GHz on this is at least as long as asked, and the clock doubles what is short.
+_CYCLES_PER_SECOND: Final = 2e9
+
+
+class Budget:
+    """Seconds that several things share: each may take an equal part of what is left when its turn comes."""
+
+    def __init__(self, seconds: float, things: int, now: Callable[[], float] = time.monotonic) -> None:
+        self.things, self._now, self._end = things, now, now() + seconds
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left; never less than 0."""
+        return max(0.0, self._end - self._now())
+
+    def share(self, things: int = 1) -> float:
+        """Return the seconds of the next ``things`` together, and leave the rest to the others."""
+        seconds = self.left * things / max(self.things, 1)
+        self.things -= things
+        return seconds
 
 
 @dataclass(frozen=True)
@@ -133,10 +155,42 @@ class EndToEndClock:
         return Window(seconds, seconds)
 
 
+class CudaDevice:
+    """The current CUDA device: torch's events on the current stream, and a queued sleep; needs one."""
+
+    def __init__(self) -> None:
+        import torch
+
+        self._cuda = torch.cuda
+
+    def synchronize(self) -> None:
+        """Wait until everything queued is done."""
+        self._cuda.synchronize()
+
+    def sleep(self, seconds: float) -> None:
+        """Queue a pause of the device."""
+        self._cuda._sleep(int(seconds * _CYCLES_PER_SECOND))  # type: ignore[no-untyped-call]  # noqa: SLF001  (no other can be queued)
+
+    def record(self) -> Any:
+        """Queue an event and return it."""
+        event = self._cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
+        return event
+
+    def fired(self, event: Any) -> bool:
+        """Say whether the device has reached an event."""
+        return bool(event.query())
+
+    def elapsed(self, first: Any, second: Any) -> float:
+        """Return the device's seconds between two events that it has reached."""
+        return float(first.elapsed_time(second)) * 1e-3
+
+
 def clock_of(device: str) -> Clock:
     """Return the clock of ``cpu`` or ``cuda``."""
-    if device == "cpu":
-        return HostClock()
-    from d2lbench.timing.cuda import CudaDevice
+    return HostClock() if device == "cpu" else DeviceClock(CudaDevice())
 
-    return DeviceClock(CudaDevice())
+
+def wall_clock_of(device: str) -> Clock:
+    """Return the wall clock of ``cpu`` or ``cuda``: what a user waits for."""
+    return HostClock() if device == "cpu" else EndToEndClock(CudaDevice())

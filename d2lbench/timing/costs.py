@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
@@ -15,15 +15,13 @@ import torch
 from d2lbench.engine.plan import Stack
 from d2lbench.engine.stacked import Pass
 from d2lbench.engine.train import Training
-from d2lbench.timing.clock import EndToEndClock, HostClock
-from d2lbench.timing.memory import peak_memory
-from d2lbench.timing.stopping import Rule
-from d2lbench.timing.windows import collect, undisturbed
+from d2lbench.timing.clock import Budget, wall_clock_of
+from d2lbench.timing.counting import peak_memory
+from d2lbench.timing.windows import Rule, Samples, collect, undisturbed
 
 if TYPE_CHECKING:
     from d2lbench.core.spec import Cell
     from d2lbench.timing.clock import Call, Clock
-    from d2lbench.timing.stopping import Summary
 
 #: What is timed apart: a pass that predicts, without a graph; a pass that trains, to the loss, with one; the pass back
 #: through it; and a whole training step: both passes, penalties, and the optimizer's update. The batch is at hand.
@@ -36,16 +34,6 @@ RULE = Rule(0.05, least=10)
 
 
 @dataclass(frozen=True)
-class PartTime:
-    """One part's time; ``status`` is ``precise``, or ``unconverged`` where its share of the time ran out."""
-
-    summary: Summary
-    status: Literal["precise", "unconverged"]
-    calls: int
-    seconds: tuple[float, ...]
-
-
-@dataclass(frozen=True)
 class Cost:
     """What a structure costs to train alone.
 
@@ -55,13 +43,14 @@ class Cost:
 
     parameters: int
     batch: int
-    parts: dict[Part, PartTime]
+    parts: dict[Part, Samples]
     held: int
     peak: int
 
     def as_record(self) -> dict[str, Any]:
         """Return it as plain data, raw samples included."""
-        return asdict(self)
+        parts = {part: samples.as_record() for part, samples in self.parts.items()}
+        return {**vars(self), "parts": parts}
 
 
 def measure_cost(
@@ -79,28 +68,19 @@ def measure_cost(
     DataError
         Its data are missing or damaged.
     """
-    end = now() + seconds
+    time_left = Budget(seconds, len(PARTS), now)
     training = Training(Stack((cell,)), device)
     training.derived = None  # passes and step are to be of one kind: autograd's, as a reader's own network takes them
     training.begin(1)
     x, y = next(training.feed.batches(1))  # (1, B, *shape), (1, B)
-    clock = clock or _clock(device)
-    parts: dict[Part, PartTime] = {}
-    for left, (part, call) in zip(range(len(PARTS), 0, -1), _calls(training, x, y), strict=True):
-        deadline = now() + max(0.0, end - now()) / left
+    clock = clock or wall_clock_of(device)
+    parts: dict[Part, Samples] = {}
+    for part, call in _calls(training, x, y):
+        deadline = now() + time_left.share()
         with torch.set_grad_enabled(part != "forward"), undisturbed():
-            samples = collect(call, clock, RULE, deadline, now)
-        parts[part] = PartTime(samples.summary, samples.reason, samples.calls, samples.seconds)
+            parts[part] = collect(call, clock, RULE, deadline, now)
     peak = peak_memory(lambda: _step(training, x, y), device)
     return Cost(training.parameters.block.shape[1], y.shape[1], parts, held_bytes(training), peak)
-
-
-def _clock(device: str) -> Clock:
-    if device == "cpu":
-        return HostClock()
-    from d2lbench.timing.cuda import CudaDevice
-
-    return EndToEndClock(CudaDevice())
 
 
 def _calls(training: Training, x: torch.Tensor, y: torch.Tensor) -> Iterator[tuple[Part, Call]]:

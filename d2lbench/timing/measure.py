@@ -11,26 +11,22 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from d2lbench.core.errors import TimingError
+from d2lbench.core.errors import CannotError, TimingError, reason_of
 from d2lbench.engine.process import prepare_process
-from d2lbench.timing.built import PHASES, Built, Phase
-from d2lbench.timing.ceilings import measure_ceilings
-from d2lbench.timing.clock import Clock, EndToEndClock, clock_of
+from d2lbench.store.timings import PHASES, Phase, Setting
+from d2lbench.timing.clock import Budget, Clock, clock_of, wall_clock_of
 from d2lbench.timing.correctness import check
-from d2lbench.timing.counting import footprint, work
+from d2lbench.timing.counting import footprint, peak_memory, phase_memory, work
 from d2lbench.timing.machine import last_level_cache
-from d2lbench.timing.memory import peak_memory
 from d2lbench.timing.phases import Prepared, compiled, prepare
-from d2lbench.timing.result import Measurement, Setting, Status
-from d2lbench.timing.roofline import Ceilings, place
-from d2lbench.timing.stopping import RULES, Rule
-from d2lbench.timing.windows import Samples, collect, undisturbed
+from d2lbench.timing.result import Measurement, Status
+from d2lbench.timing.roofline import Ceilings, measure_ceilings, place
+from d2lbench.timing.windows import RULES, Rule, Samples, collect, undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from d2lbench.timing.roofline import Ceilings
-    from d2lbench.timing.selection import Case
+    from d2lbench.timing.kernels import Built, Case
 
 #: A cold case is called on so many sets of tensors in turn that together they fill the last cache this often …
 CACHES_FILLED = 2
@@ -40,6 +36,10 @@ MOST_SETS = 2048
 WALL_SHARE, WALL_RULE = 0.2, Rule(0.05, least=10)
 #: Phases whose peak of memory is told: a prediction's, and that of training.
 REMEMBERED: tuple[Phase, ...] = ("forward", "whole")
+#: Seconds for a phase of a case where there is no budget.
+SECONDS_EACH = 2.0
+#: Of a budget, at most this share and this long goes to the ceilings of a setting.
+CEILING_SHARE, CEILING_SECONDS = 0.1, 5.0
 
 
 @dataclass
@@ -61,18 +61,8 @@ class Harness:
         importlib.import_module("torch._dynamo")  # counting loads it at its first use, for seconds: nobody's budget
         self.cache = self.cache or last_level_cache(self.setting.device)
         self._clock: Clock = self.clock or clock_of(self.setting.device)
-        self._wall: Clock | None = None
-        if self.setting.device == "cuda":
-            from d2lbench.timing.cuda import CudaDevice
-
-            self._wall = EndToEndClock(CudaDevice())
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the inputs."""
-        found = getattr(torch, self.setting.dtype)
-        assert isinstance(found, torch.dtype)
-        return found
+        self._wall = wall_clock_of("cuda") if self.setting.device == "cuda" else None
+        self.dtype: torch.dtype = getattr(torch, self.setting.dtype)
 
     def measure_ceilings(self, seconds: float) -> Ceilings:
         """Measure the ceilings of this setting within about ``seconds``, and keep them."""
@@ -87,35 +77,35 @@ class Harness:
         What is wrong or broken is a measurement with its reason: one case never ends the others.
         """
         asked = tuple(phase for phase in case.phases if phase in phases)
-        end = self.now() + budget
-        if self.setting.dtype not in case.dtypes:
-            error = CannotError(f"it exists in {', '.join(case.dtypes)} only")
-            yield from (_without(case, phase, self.setting, error) for phase in asked)
-            return
+        time_left = Budget(budget, len(asked), self.now)
         with ExitStack() as closing:
             try:
-                instances, proved = self._checked(case, asked, closing)
+                instances, call, proved = self._checked(case, asked, closing)
             except Exception as error:  # noqa: BLE001  (whatever a case raises is what became of it)
                 yield from (_without(case, phase, self.setting, error) for phase in asked)
                 return
-            for number, phase in enumerate(asked):
-                deadline = self._after(1 / (len(asked) - number), end)
+            for phase in asked:
+                deadline = self.now() + time_left.share()
                 try:
-                    yield replace(self._timed(case, phase, instances, deadline), checked=phase in proved)
+                    yield replace(self._timed(case, phase, instances, call, deadline), checked=phase in proved)
                 except Exception as error:  # noqa: BLE001  (the same)
                     yield _without(case, phase, self.setting, error)
 
-    def _checked(self, case: Case, asked: Sequence[Phase], closing: ExitStack) -> tuple[_Instances, tuple[Phase, ...]]:
-        """Return the case built as often as the kind of cache asks for, and the phases that its reference proves."""
+    def _checked(
+        self, case: Case, asked: Sequence[Phase], closing: ExitStack
+    ) -> tuple[list[Built], Callable[..., torch.Tensor] | None, tuple[Phase, ...]]:
+        """Return the case built as often as the kind of cache asks for, its compiled call, and the proved phases."""
+        if self.setting.dtype not in case.dtypes:
+            problem = f"it exists in {', '.join(case.dtypes)} only"
+            raise CannotError(problem)
         first = self._built(case, closing)
-        call = compiled(first.call) if self.setting.compiled else first.call
-        proved = check(first, call, asked, case.phases, needed=case.reference_needed)
+        call = compiled(first.call) if self.setting.compiled else None
+        proved = check(first, call or first.call, asked, case.phases, needed=case.reference_needed)
         sets = self._sets(first) if self.setting.cold else 1
-        return _Instances([first, *(self._built(case, closing) for _ in range(sets - 1))], call), proved
+        return [first, *(self._built(case, closing) for _ in range(sets - 1))], call, proved
 
     def _built(self, case: Case, closing: ExitStack) -> Built:
-        built = case.entry.factory(self.setting.device, self.dtype, **case.entry.resolve(case.options))
-        assert isinstance(built, Built)
+        built = case.build(self.setting.device, self.dtype)
         if built.close is not None:
             closing.callback(built.close)
         return built
@@ -129,83 +119,49 @@ class Harness:
             raise CannotError(problem)
         return max(sets, 2)
 
-    def _timed(self, case: Case, phase: Phase, instances: _Instances, deadline: float) -> Measurement:
+    def _timed(
+        self,
+        case: Case,
+        phase: Phase,
+        instances: Sequence[Built],
+        call: Callable[..., torch.Tensor] | None,
+        deadline: float,
+    ) -> Measurement:
         if self.setting.compiled and phase == "step":
             problem = "a step is not compiled"
             raise CannotError(problem)
-        done = work(instances.built[0], phase)
+        done = work(instances[0], phase)
         if self.setting.compiled:  # at best the compiler makes one kernel of it
             done = replace(done, launches=1)
-        prepared = instances.prepared(phase, own=not self.setting.compiled)
+        prepared = prepare(instances, phase, call)
         wall = None
         if self._wall is not None:
-            wall = self._collected(prepared, self._wall, WALL_RULE, self._after(WALL_SHARE, deadline))
+            until = self.now() + WALL_SHARE * max(0.0, deadline - self.now())
+            wall = self._collected(prepared, self._wall, WALL_RULE, until)
         samples = self._collected(prepared, self._clock, RULES[self.setting.device], deadline)
-        summary = samples.summary
-        where = place(done, summary.median, self.ceilings, cold=self.setting.cold) if self.ceilings else None
+        median, cold = samples.summary.median, self.setting.cold
         return Measurement(
-            *(case.name, case.group, case.size, phase, self.setting),
-            status=samples.reason,
-            calls=samples.calls,
-            seconds=samples.seconds,
-            summary=summary,
-            host_bound=self.setting.device != "cpu" and samples.host_bound,
-            end_to_end=wall.summary if wall else None,
+            case.key(phase, self.setting),
+            case.group,
+            samples.status,
+            samples=samples,
+            wall=wall,
             work=done,
-            place=where,
-            peak_memory=self._peak_memory(phase, prepared),
+            place=place(done, median, self.ceilings, cold=cold) if self.ceilings else None,
+            peak_memory=phase_memory(prepared, self.setting.device) if phase in REMEMBERED else None,
         )
 
     def _collected(self, prepared: Prepared, clock: Clock, rule: Rule, deadline: float) -> Samples:
         with torch.set_grad_enabled(prepared.records), undisturbed():
             return collect(prepared.call, clock, rule, deadline, self.now)
 
-    def _peak_memory(self, phase: Phase, prepared: Prepared) -> int | None:
-        if phase not in REMEMBERED:
-            return None
-        with torch.set_grad_enabled(prepared.records):
-            return peak_memory(prepared.call, self.setting.device)
-
-    def _after(self, share: float, end: float) -> float:
-        """Return the moment at which ``share`` of the time until ``end`` has passed."""
-        now = self.now()
-        return now + share * max(0.0, end - now)
-
-
-@dataclass(frozen=True)
-class _Instances:
-    """A case, built once or as often as makes it cold, and what is called of the first one."""
-
-    built: list[Built]
-    call: Callable[..., torch.Tensor]
-
-    def prepared(self, phase: Phase, *, own: bool) -> Prepared:
-        """Return a phase of all instances in turn; of the first in its compiled form where not its own is asked for."""
-        return prepare(self.built, phase) if own else prepare(self.built[:1], phase, self.call)
-
-
-class CannotError(TimingError):
-    """A case cannot be measured in this setting; nothing is wrong with it."""
-
 
 def _without(case: Case, phase: Phase, setting: Setting, error: Exception) -> Measurement:
     """Return the measurement of what has no number, with the reason."""
     status: Status = "failed"
-    reason = f"{type(error).__name__}: {error}".partition("\n")[0]
     if isinstance(error, TimingError):
-        status, reason = ("skipped" if isinstance(error, CannotError) else "refused"), str(error)
-    return Measurement(case.name, case.group, case.size, phase, setting, status, reason)
-
-
-#: Seconds for a phase of a case where there is no budget.
-SECONDS_EACH = 2.0
-
-
-#: Of a budget, at most this share and this long goes to the ceilings of a setting.
-CEILING_SHARE, CEILING_SECONDS = 0.1, 5.0
-
-
-SPENT = "the budget was spent"
+        status = "skipped" if isinstance(error, CannotError) else "refused"
+    return Measurement(case.key(phase, setting), case.group, status, reason_of(error))
 
 
 @dataclass
@@ -231,24 +187,21 @@ class Campaign:
     def run(self) -> Iterator[Measurement]:
         """Yield a measurement for every phase of every case in every setting, whatever became of it."""
         budget = self.budget if self.budget is not None else SECONDS_EACH * self.total
-        end, left = self.now() + budget, self.total
+        time_left = Budget(budget, self.total, self.now)
         for setting in self.settings:
             harness = self.harness(setting)
             seconds = min(CEILING_SHARE * budget / len(self.settings), CEILING_SECONDS)
             self.ceilings[setting.dtype] = harness.measure_ceilings(seconds)
             for case in self.cases:
                 phases = self._asked(case)
-                remaining = end - self.now()
-                if self.stopped() or remaining <= 0:
-                    reason = "interrupted" if self.stopped() else SPENT
-                    yield from (_not_reached(case, phase, setting, reason) for phase in phases)
+                share = time_left.share(len(phases))
+                stopped = self.stopped()
+                if stopped or not share:
+                    why = "interrupted" if stopped else "the budget was spent"
+                    keys = (case.key(phase, setting) for phase in phases)
+                    yield from (Measurement(key, case.group, "not reached", why) for key in keys)
                 else:
-                    yield from harness.measure(case, phases, remaining * len(phases) / left)
-                left -= len(phases)
+                    yield from harness.measure(case, phases, share)
 
     def _asked(self, case: Case) -> tuple[Phase, ...]:
         return tuple(phase for phase in case.phases if phase in self.phases)
-
-
-def _not_reached(case: Case, phase: Phase, setting: Setting, reason: str) -> Measurement:
-    return Measurement(case.name, case.group, case.size, phase, setting, "not reached", reason)

@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import torch
 
-from d2lbench.core.errors import D2lbenchError, TimingError
+from d2lbench.core.errors import CannotError, TimingError
 from d2lbench.core.kinds import KernelTraits
+from d2lbench.store.timings import Phase, Setting
 from d2lbench.timing.cases import load
-from d2lbench.timing.counting import work
+from d2lbench.timing.counting import phase_memory, saved_bytes, work
+from d2lbench.timing.kernels import Built, Case
 from d2lbench.timing.measure import Harness
-from d2lbench.timing.memory import peak_memory, saved_bytes
 from d2lbench.timing.phases import prepare
-from d2lbench.timing.result import Observed, Setting
-from d2lbench.timing.selection import Case
 
 if TYPE_CHECKING:
     from d2lbench.core.spec import Component
-    from d2lbench.timing.built import Built, Phase
 
 
 #: Fewer windows bound no median. A kernel that its share of the time leaves with fewer gets more, so many times over.
@@ -45,54 +43,44 @@ def setting_of(kernel: Component, device: str) -> Setting:
     return Setting(device, **options)
 
 
-def observe(kernel: Component, device: str, wanted: frozenset[str], seconds: float) -> Observed:
-    """Measure what is wanted of a kernel: its time for about so many seconds, all else by counting.
+def observe(kernel: Component, device: str, wanted: frozenset[str], seconds: float) -> dict[str, float]:
+    """Return what is wanted of a kernel: its time, measured for about so many seconds, all else by counting.
 
-    Nothing is raised for what a kernel does wrong: that is what became of it.
-    """
-    try:
-        values = _counted(kernel, device, wanted)
-        if "time" in wanted:
-            values |= _timed(kernel, device, seconds)
-    except _SkippedError as error:
-        return Observed("skipped", str(error))
-    except D2lbenchError as error:
-        return Observed("failed", str(error))
-    except Exception as error:  # noqa: BLE001  (whatever a kernel raises is what became of it)
-        return Observed("failed", f"{type(error).__name__}: {error}".partition("\n")[0])
-    return Observed("done", values=values)
-
-
-class _SkippedError(TimingError):
-    """It cannot be measured so; nothing is wrong with it."""
-
-
-def _timed(kernel: Component, device: str, seconds: float) -> dict[str, float]:
-    """Return a kernel's time with its evidence.
+    Beside ``time``, the median of the windows in seconds, stand the ends of its interval and the count of windows, and
+    whether it was known well enough (1) or time ran out (0).
 
     Raises
     ------
+    CannotError
+        It cannot be measured so; nothing is wrong with it.
     TimingError
-        It has none: it is wrong, it broke, or it cannot be measured so.
+        It is wrong, it broke, or the machine is too busy.
     """
+    values = _counted(kernel, device, wanted)
+    return values | _timed(kernel, device, seconds) if "time" in wanted else values
+
+
+def _timed(kernel: Component, device: str, seconds: float) -> dict[str, float]:
+    """Return a kernel's time with its evidence."""
     harness, case, phases = Harness(setting_of(kernel, device)), case_of(kernel), (str(kernel.get("phase")),)
     for _ in range(TRIES):
         began = time.monotonic()
-        (found,) = harness.measure(case, phases, seconds)
-        if found.summary is None or found.summary.windows >= LEAST_WINDOWS:
+        (measured,) = harness.measure(case, phases, seconds)
+        samples = measured.samples
+        if samples is None:
+            problem = f"{measured.status}: {measured.reason}"
+            raise (CannotError if measured.status == "skipped" else TimingError)(problem)
+        summary = samples.summary
+        if summary.windows >= LEAST_WINDOWS:
             break
-        spent, window = time.monotonic() - began, found.summary.median * found.calls
+        spent, window = time.monotonic() - began, summary.median * samples.calls
         seconds = min(spent, LONGEST_START) + 2 * LEAST_WINDOWS * max(window, SHORTEST_WINDOW)
-    if found.summary is None:
-        problem = f"{found.status}: {found.reason}"
-        raise (_SkippedError if found.status == "skipped" else TimingError)(problem)
-    summary = found.summary
-    if summary.windows < LEAST_WINDOWS:
+    else:
         known = f"only {summary.windows} windows were timed"
         problem = f"{known}, and a median needs {LEAST_WINDOWS}: the machine is too busy"
         raise TimingError(problem)
-    told = {"time": summary.median, "time_low": summary.low, "time_high": summary.high}
-    return told | {"windows": float(summary.windows), "precise": float(found.status == "precise")}
+    time_and_interval = {"time": summary.median, "time_low": summary.low, "time_high": summary.high}
+    return time_and_interval | {"windows": float(summary.windows), "precise": float(samples.status == "precise")}
 
 
 def _counted(kernel: Component, device: str, wanted: frozenset[str]) -> dict[str, float]:
@@ -103,43 +91,26 @@ def _counted(kernel: Component, device: str, wanted: frozenset[str]) -> dict[str
     setting, case, phase = setting_of(kernel, device), case_of(kernel), cast("Phase", kernel.get("phase"))
     Harness(setting)  # sets threads and precision of this process
     with ExitStack() as closing:
-        built: Built = case.entry.factory(device, getattr(torch, setting.dtype), **case.entry.resolve(case.options))
+        built = case.build(device, getattr(torch, setting.dtype))
         if built.close is not None:
             closing.callback(built.close)
-        return {name: count(built, phase, device) for name, count in asked.items()}
+        return {name: float(count(built, phase, device)) for name, count in asked.items()}
 
 
-def _deviation(built: Built, phase: Phase, device: str) -> float:
+def _deviation(built: Built) -> float:
     """Return the largest error against the float64 reference, as a share of its largest value."""
-    del phase, device
     if built.reference is None:
         problem = "it has no float64 reference to deviate from"
         raise TimingError(problem)
     exact = [each.detach().double() if each.is_floating_point() else each for each in built.inputs]
     with torch.enable_grad():
-        expected, found = built.reference(*exact).detach(), built.call(*built.inputs).detach()
-    return float((found.to(expected) - expected).abs().max() / expected.abs().max())
-
-
-def _saved(built: Built, phase: Phase, device: str) -> float:
-    del phase, device
-    return float(saved_bytes(built))
-
-
-def _flops(built: Built, phase: Phase, device: str) -> float:
-    del device
-    return work(built, phase).flops
-
-
-def _peak(built: Built, phase: Phase, device: str) -> float:
-    prepared = prepare([built], phase)
-    with torch.set_grad_enabled(prepared.records):
-        return float(peak_memory(prepared.call, device))
+        expected, value = built.reference(*exact).detach(), built.call(*built.inputs).detach()
+    return float((value.to(expected) - expected).abs().max() / expected.abs().max())
 
 
 _COUNTERS: Final[Mapping[str, Callable[[Built, Phase, str], float]]] = {
-    "deviation": _deviation,
-    "flops": _flops,
-    "peak_memory": _peak,
-    "saved_bytes": _saved,
+    "deviation": lambda built, *_: _deviation(built),
+    "flops": lambda built, phase, _: work(built, phase).flops,
+    "peak_memory": lambda built, phase, device: phase_memory(prepare([built], phase), device),
+    "saved_bytes": lambda built, *_: saved_bytes(built),
 }

@@ -13,8 +13,9 @@ from d2lbench.core.errors import TimingError
 from d2lbench.core.generators import generator
 
 if TYPE_CHECKING:
-    from d2lbench.timing.built import Built, Phase
+    from d2lbench.store.timings import Phase
     from d2lbench.timing.clock import Call
+    from d2lbench.timing.kernels import Built
 
 
 @dataclass(frozen=True)
@@ -69,22 +70,20 @@ def compiled(call: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
 def prepare(instances: Sequence[Built], phase: Phase, call: Callable[..., torch.Tensor] | None = None) -> Prepared:
     """Return a phase of a case; several instances of it are called in turn, so that none is in a cache.
 
-    ``call`` stands in for the only instance's own, where it was compiled.
+    ``call`` stands in for the instances' own, where it was compiled.
 
     Raises
     ------
     TimingError
         The case declares a phase that it does not have.
     """
-    calls = [_prepared(built, phase, built.call if call is None else call) for built in instances]
-    if len(calls) == 1:
-        return Prepared(calls[0], phase != "forward")
+    calls = [_prepared(built, phase, call or built.call) for built in instances]
     turn = itertools.cycle(calls)
 
     def in_turn() -> object:
         return next(turn)()
 
-    return Prepared(in_turn, phase != "forward")
+    return Prepared(calls[0] if len(calls) == 1 else in_turn, phase != "forward")
 
 
 def _prepared(built: Built, phase: Phase, call: Callable[..., torch.Tensor]) -> Call:

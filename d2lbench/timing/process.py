@@ -1,17 +1,18 @@
-"""A process in which things are measured one after the other: of one thread, and replaced when it dies."""
+"""A process in which cells are measured one after the other: of one thread, and replaced when it dies."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from d2lbench.core.errors import DataError, TimingError
+from d2lbench.core.errors import CannotError, TimingError, reason_of
 from d2lbench.core.interrupts import deaf
+from d2lbench.core.spec import Measurement
 from d2lbench.engine.process import THREADS, prepare
-from d2lbench.timing.result import Observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from d2lbench.core.spec import Cell, Component
+    from d2lbench.core.spec import Cell
 
 #: How long a measurement that was asked to take less may take before its process is ended, in seconds.
 PATIENCE: Final = 120.0
@@ -27,11 +28,60 @@ PATIENCE: Final = 120.0
 FAREWELL: Final = 5.0
 
 
-class MeasuringProcess:
-    """A process that is asked to call functions; where one kills it, or hangs, a new process takes the next."""
+@dataclass
+class Tally:
+    """How many things the store had, how many were measured now, and how many failed, by reason."""
 
-    def __init__(self, device: str = "cpu", plugins: tuple[Path, ...] = (), patience: float = PATIENCE) -> None:
-        self.device, self._plugins, self._patience = device, plugins, patience
+    known: int = 0
+    measured: int = 0
+    not_reached: int = 0
+    failed: dict[str, int] = field(default_factory=dict)
+
+    def fail(self, reason: str) -> None:
+        """Count something that has no number."""
+        self.failed[reason] = self.failed.get(reason, 0) + 1
+
+    def reasons(self, words: str) -> list[str]:
+        """Return a line for each reason, ``words`` between the count and the reason."""
+        return [f"  {count:,} {words}: {reason}" for reason, count in sorted(self.failed.items())]
+
+
+class Measurer(Protocol):
+    """What measures cells on a machine that it knows: a process of its own, or a stand-in."""
+
+    def machine(self) -> dict[str, Any]:
+        """Return the facts of the machine.
+
+        Raises
+        ------
+        TimingError
+            There are none; says why.
+        """
+        ...
+
+    def measure(self, cell: Cell, seconds: float, wanted: frozenset[str] = ...) -> dict[str, Any]:
+        """Return a cell's numbers, measured for about so many seconds.
+
+        Those of a kernel are what is ``wanted``, by name; those of a cell that trains are the record of its cost.
+
+        Raises
+        ------
+        TimingError
+            There are none; says why.
+        """
+        ...
+
+
+class MeasuringProcess:
+    """A process that is asked to measure; where one cell kills it, or hangs, a new process takes the next.
+
+    ``profiler`` is loaded with it, which takes a second, where memory is measured of every cell.
+    """
+
+    def __init__(
+        self, device: str = "cpu", plugins: tuple[Path, ...] = (), patience: float = PATIENCE, *, profiler: bool = False
+    ) -> None:
+        self.device, self._plugins, self._patience, self._profiler = device, plugins, patience, profiler
         self._process: Any = None
 
     def __enter__(self) -> Self:
@@ -46,13 +96,36 @@ class MeasuringProcess:
         self._end(gently=True)
         self._folder.cleanup()
 
+    def machine(self) -> dict[str, Any]:
+        """Return the facts of the machine as the process finds them.
+
+        Raises
+        ------
+        TimingError
+            The process died or hung.
+        """
+        facts: dict[str, Any] = self.ask(_machine, self.device, self._profiler)
+        return facts
+
+    def measure(self, cell: Cell, seconds: float, wanted: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """Return a cell's numbers, as :class:`Measurer` says.
+
+        Raises
+        ------
+        TimingError
+            The cell fails, its data are damaged, or the process died or hung over it.
+        """
+        record: dict[str, Any] = self.ask(_measured, cell, self.device, seconds, wanted)
+        return record
+
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return what a function of this package returns there.
 
         Raises
         ------
         TimingError
-            It raised something, whose words these are, or its process died or hung over it.
+            It raised something, whose words these are, or its process died or hung over it; a
+            :class:`~d2lbench.core.errors.CannotError` where it raised one.
         """
         if self._process is None:
             self._start()
@@ -60,10 +133,10 @@ class MeasuringProcess:
         try:
             self._connection.send((function, arguments))
             if self._connection.poll(self._patience):
-                answer, problem = self._connection.recv()
-                if not problem:
+                answer, error, problem = self._connection.recv()
+                if error is None:
                     return answer
-                raise TimingError(problem)
+                raise error(problem)
         except (EOFError, OSError):
             problem = "its process died"
         self._end(gently=False)
@@ -109,84 +182,30 @@ def _serve(connection: Connection, driver: int, folder: Path, plugins: tuple[Pat
             function, arguments = connection.recv()
         except EOFError:
             return
+        answer: tuple[Any, type[TimingError] | None, str]
         try:
-            answer = (function(*arguments), "")
+            answer = (function(*arguments), None, "")
         except Exception as error:  # noqa: BLE001  (whatever was raised is why there is no number)
-            words = f"{type(error).__name__}: {error}".partition("\n")[0]
-            answer = (None, str(error) if isinstance(error, TimingError) else words)
+            kind = CannotError if isinstance(error, CannotError) else TimingError
+            answer = (None, kind, reason_of(error))
         connection.send(answer)
 
 
-class RoundProcess(MeasuringProcess):
-    """A process that measures kernels; where one kills it, a new process measures the rest of the round."""
-
-    def machine(self) -> dict[str, Any]:
-        """Return the facts of the machine as the process finds them; nothing where it dies over them."""
-        try:
-            facts: dict[str, Any] = self.ask(_machine, self.device)
-        except TimingError:
-            return {}
-        return facts
-
-    def measure(self, kernel: Component, wanted: frozenset[str], seconds: float) -> Observed:
-        """Return what became of a kernel that is measured for about so many seconds."""
-        try:
-            observed: Observed = self.ask(_observe, kernel, self.device, wanted, seconds)
-        except TimingError as error:
-            return Observed("failed", str(error))
-        return observed
-
-
-def _machine(device: str) -> dict[str, Any]:
+def _machine(device: str, profiler: bool) -> dict[str, Any]:  # noqa: FBT001  (it travels by position)
     from d2lbench.timing.machine import fingerprint
 
+    if profiler:
+        from d2lbench.timing.counting import peak_memory
+
+        peak_memory(lambda: None, device)
     return fingerprint(device)
 
 
-def _observe(kernel: Component, device: str, wanted: frozenset[str], seconds: float) -> Observed:
-    from d2lbench.timing.observe import observe
+def _measured(cell: Cell, device: str, seconds: float, wanted: frozenset[str]) -> dict[str, Any]:
+    if isinstance(cell.config, Measurement):
+        from d2lbench.timing.observe import observe
 
-    return observe(kernel, device, wanted, seconds)
-
-
-class CostProcess(MeasuringProcess):
-    """A process that measures cells one after the other."""
-
-    def machine(self) -> dict[str, Any]:
-        """Return the facts of the machine, as the process finds them.
-
-        Raises
-        ------
-        TimingError
-            The process died or hung.
-        """
-        facts: dict[str, Any] = self.ask(_machine_warmed, self.device)
-        return facts
-
-    def cost(self, cell: Cell, seconds: float) -> dict[str, Any]:
-        """Return a cell's cost as a record, measured for about so many seconds.
-
-        Raises
-        ------
-        TimingError
-            Its data are damaged, training it fails, or the process died or hung over it.
-        """
-        record: dict[str, Any] = self.ask(_cost, cell, self.device, seconds)
-        return record
-
-
-def _machine_warmed(device: str) -> dict[str, Any]:
-    from d2lbench.timing.machine import fingerprint
-    from d2lbench.timing.memory import peak_memory
-
-    peak_memory(lambda: None, device)  # what records it loads at its first use, for a second: no program's share
-    return fingerprint(device)
-
-
-def _cost(cell: Cell, device: str, seconds: float) -> dict[str, Any]:
+        return observe(cell.config.experiment, device, wanted, seconds)
     from d2lbench.timing.costs import measure_cost
 
-    try:
-        return measure_cost(cell, device, seconds).as_record()
-    except DataError as error:
-        raise TimingError(str(error)) from None
+    return measure_cost(cell, device, seconds).as_record()

@@ -1,112 +1,104 @@
-"""What was measured, raw samples included, and the JSON that it is kept in."""
+"""What was measured of kernels, raw samples included, and the plain data that it is kept in."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from d2lbench.core.environment import environment
 from d2lbench.core.spec import digest
 from d2lbench.store.machines import machine_key
-from d2lbench.store.timings import Timing
+from d2lbench.store.timings import KernelKey, Kind, Phase, Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from d2lbench.timing.built import Phase
     from d2lbench.timing.roofline import Ceilings, Place, Work
-    from d2lbench.timing.stopping import Summary
+    from d2lbench.timing.windows import Samples, Summary
 
 FORMAT = 1
 #: Beyond this share the phases do not add up to the whole, and the table says so.
 GAP = 0.10
-_PARTS: tuple[Phase, ...] = ("forward-train", "backward")
+_PARTS: Final[tuple[Phase, ...]] = ("forward-train", "backward")
 
 #: ``refused`` is wrong or unknown, ``failed`` broke, ``skipped`` cannot be measured so, ``not reached`` had no time.
 Status = Literal["precise", "unconverged", "refused", "failed", "skipped", "not reached"]
 
 
 @dataclass(frozen=True)
-class Setting:
-    """How cases are measured: what is the same for every row of a table, and what is an axis."""
-
-    device: str = "cpu"
-    dtype: str = "float32"
-    threads: int = 1
-    compiled: bool = False
-    cold: bool = False
-
-    @property
-    def kind(self) -> str:
-        """``hot`` or ``cold``: two kinds of time that never share a column."""
-        return "cold" if self.cold else "hot"
-
-
-@dataclass(frozen=True)
 class Measurement:
-    """One phase of one case: a time with its evidence, or the reason why there is none.
+    """What was seen of what a key asks for: samples of its time with evidence, or the reason why there are none.
 
-    ``seconds`` holds a raw number per window, in the order of time, each the mean of ``calls`` calls. ``end_to_end`` is
-    there on CUDA only: the wall time from an idle device to an idle device. ``peak_memory`` is the most bytes held at
-    once beyond what the case's own tensors take, of ``forward`` (a prediction) and of ``whole`` (training).
+    ``wall`` is there on CUDA only: the wall time from an idle device to an idle device. ``peak_memory`` is the most
+    bytes held at once beyond what the case's own tensors take, of ``forward`` (a prediction) and of ``whole``
+    (training).
     """
 
-    case: str
+    key: KernelKey
     group: str
-    size: str
-    phase: Phase
-    setting: Setting
     status: Status
     reason: str = ""
     checked: bool = False
-    calls: int = 0
-    seconds: tuple[float, ...] = field(default=(), repr=False)
-    summary: Summary | None = None
-    host_bound: bool = False
-    end_to_end: Summary | None = None
+    samples: Samples | None = field(default=None, repr=False)
+    wall: Samples | None = field(default=None, repr=False)
     work: Work | None = None
     place: Place | None = None
     peak_memory: int | None = None
 
     @property
-    def timed(self) -> bool:
-        """Whether there is a number."""
-        return self.summary is not None
+    def summary(self) -> Summary | None:
+        """Median, interval and number of the windows; None where there is no number."""
+        return self.samples.summary if self.samples else None
+
+    @property
+    def host_bound(self) -> bool:
+        """Whether the device waits for its host."""
+        return self.samples is not None and self.key.setting.device != "cpu" and self.samples.host_bound
+
+    def as_record(self) -> dict[str, Any]:
+        """Return it as plain data, with every sample: seconds a call, a number for each window in the order of time."""
+        key, samples = self.key.as_record(), self.samples
+        return {
+            "case": key["case"],
+            "group": self.group,
+            **key,
+            "status": self.status,
+            "reason": self.reason,
+            "checked": self.checked,
+            "calls": samples.calls if samples else 0,
+            "seconds": samples.seconds if samples else (),
+            "summary": asdict(samples.summary) if samples else None,
+            "host_bound": self.host_bound,
+            "end_to_end": asdict(self.wall.summary) if self.wall else None,
+            "work": asdict(self.work) if self.work else None,
+            "place": asdict(self.place) if self.place else None,
+            "peak_memory": self.peak_memory,
+        }
 
 
-@dataclass(frozen=True)
-class Sum:
-    """How a case's phases add up: whole over forward-train and backward, less 1."""
-
-    case: str
-    size: str
-    setting: Setting
-    share: float
-
-
-def sums(measurements: Sequence[Measurement]) -> tuple[Sum, ...]:
-    """Return what the whole takes beyond the sum of forward-train and backward, of each case that has all three.
+def sums(measurements: Iterable[Measurement]) -> dict[KernelKey, float]:
+    """Return, by the key of the whole, what it takes beyond the sum of forward-train and backward, as a share of it.
 
     More than the sum is waiting (for the host, for memory that the phases found in a cache); less is overlap. Times
     without an interval say nothing of it.
     """
     medians = {
-        (m.case, m.size, m.setting, m.phase): m.summary.median
-        for m in measurements
-        if m.summary is not None and isfinite(m.summary.precision)
+        each.key: each.summary.median
+        for each in measurements
+        if each.summary is not None and isfinite(each.summary.precision)
     }
-    found = []
-    for (case, size, setting, phase), whole in medians.items():
-        parts = [medians.get((case, size, setting, part)) for part in _PARTS]
-        if phase == "whole" and None not in parts:
-            found.append(Sum(case, size, setting, whole / sum(part for part in parts if part is not None) - 1))
-    return tuple(found)
+    parts = {key: [medians.get(replace(key, phase=part)) for part in _PARTS] for key in medians if key.phase == "whole"}
+    return {
+        key: medians[key] / (forward + backward) - 1
+        for key, (forward, backward) in parts.items()
+        if forward is not None and backward is not None
+    }
 
 
-def gaps(measurements: Sequence[Measurement]) -> tuple[Sum, ...]:
+def gaps(measurements: Iterable[Measurement]) -> dict[KernelKey, float]:
     """Return where the whole differs by more than a tenth from the sum of forward-train and backward."""
-    return tuple(found for found in sums(measurements) if abs(found.share) > GAP)
+    return {key: share for key, share in sums(measurements).items() if abs(share) > GAP}
 
 
 def as_record(
@@ -118,29 +110,16 @@ def as_record(
         "what": "timings",
         "began": began,
         "machine": machine,
-        "ceilings": {dtype: asdict(found) for dtype, found in ceilings.items()},
-        "measurements": [_record(measurement) for measurement in measurements],
-        "sums": [{**asdict(found), "kind": found.setting.kind} for found in sums(measurements)],
-        "gaps": [{**asdict(gap), "kind": gap.setting.kind} for gap in gaps(measurements)],
+        "ceilings": {dtype: asdict(best) for dtype, best in ceilings.items()},
+        "measurements": [measurement.as_record() for measurement in measurements],
+        "sums": [_share(*each) for each in sums(measurements).items()],
+        "gaps": [_share(*each) for each in gaps(measurements).items()],
     }
 
 
-def _record(measurement: Measurement) -> dict[str, Any]:
-    setting = asdict(measurement.setting) | {"kind": measurement.setting.kind}
-    return {**asdict(measurement), "setting": setting}
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What became of a kernel in a round: numbers by name, or why there are none.
-
-    Beside ``time``, the median of the windows in seconds, stand the ends of its interval and the count of windows, and
-    whether it was known well enough (1) or time ran out (0).
-    """
-
-    status: Literal["done", "failed", "skipped"]
-    reason: str = ""
-    values: dict[str, float] = field(default_factory=dict)
+def _share(key: KernelKey, share: float) -> dict[str, Any]:
+    setting = asdict(key.setting)
+    return {"case": key.case, "size": key.size, "setting": setting, "share": share, "kind": key.setting.kind}
 
 
 #: What had no time, or cannot be timed so, says nothing of a kernel and leaves an older row alone.
@@ -153,24 +132,21 @@ def rows_of(record: Mapping[str, Any]) -> list[Timing]:
     The moment at which it began goes with the machine.
     """
     machine = machine_key(record["machine"])
-    rows = []
-    for each in record["measurements"]:
+
+    def row(kind: Kind, key: str, device: str, content: Mapping[str, Any]) -> Timing:
+        return Timing(kind, key, machine, environment(device).key, dict(content))
+
+    rows, keys = [], [KernelKey.of_record(each) for each in record["measurements"]]
+    for key, each in zip(keys, record["measurements"], strict=True):
         if each["status"] not in _SILENT:
-            named = {name: each[name] for name in ("case", "size", "phase", "setting")}
-            rows.append(Timing("case", digest(named), machine, _environment(each["setting"]), dict(each)))
-    settings = [each["setting"] for each in record["measurements"]]
+            rows.append(row("case", key.digest, key.setting.device, each))
     for dtype, ceilings in record["ceilings"].items():
-        setting = next((each for each in settings if each["dtype"] == dtype), None)
+        setting = next((key.setting for key in keys if key.setting.dtype == dtype), None)
         if setting is not None:
-            shared = {name: setting[name] for name in ("device", "dtype", "threads")}
-            content = {**shared, **ceilings}
-            rows.append(Timing("ceilings", digest(shared), machine, _environment(setting), content))
+            shared = {"device": setting.device, "dtype": dtype, "threads": setting.threads}
+            rows.append(row("ceilings", digest(shared), setting.device, {**shared, **ceilings}))
     for each in record.get("memory", ()):
         named = {name: value for name, value in each.items() if name != "bytes"}
-        rows.append(Timing("memory", digest(named), machine, _environment(each), dict(each)))
+        rows.append(row("memory", digest(named), each["device"], each))
     facts = {**record["machine"], "began": record["began"]}
-    return [Timing("machine", "", machine, key, facts) for key in sorted({row.environment for row in rows})] + rows
-
-
-def _environment(setting: Mapping[str, Any]) -> str:
-    return environment(str(setting["device"])).key
+    return [Timing("machine", "", machine, key, facts) for key in sorted({each.environment for each in rows})] + rows

@@ -7,28 +7,32 @@ round's order is the next one's in reverse.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from d2lbench.core.environment import environment, provenance
+import numpy as np
+
+from d2lbench.core.environment import environment
+from d2lbench.core.errors import CannotError, TimingError
 from d2lbench.core.interrupts import Stop
 from d2lbench.core.progress import Progress
 from d2lbench.core.seeding import key_integer
 from d2lbench.core.spec import canonical_json, digest
 from d2lbench.store import Run
 from d2lbench.store.machines import timed_environment
+from d2lbench.timing.clock import Budget
+from d2lbench.timing.machine import identity, other_work
+from d2lbench.timing.process import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from d2lbench.core.spec import Cell, Component
-    from d2lbench.grid.arms import Arm
     from d2lbench.grid.model import Grid
     from d2lbench.store import Store
-    from d2lbench.timing.result import Observed
+    from d2lbench.timing.process import Measurer
 
 #: Seconds for the time of a kernel in a round where there is no budget.
 SECONDS_EACH: Final = 0.6
@@ -36,39 +40,17 @@ SECONDS_EACH: Final = 0.6
 SECONDS_TO_START: Final = 4.0
 
 
-class Measurer(Protocol):
-    """What measures kernels on a machine that it knows: a process of its own, or a stand-in."""
-
-    def machine(self) -> dict[str, Any]:
-        """Return the facts of the machine."""
-        ...
-
-    def measure(self, kernel: Component, wanted: frozenset[str], seconds: float) -> Observed:
-        """Return what became of a kernel that is measured for about so many seconds."""
-        ...
-
-
 @dataclass
-class Summary:
-    """What became of the rounds: how many there are, how many the store had, and why kernels have no number."""
+class Summary(Tally):
+    """What became of the rounds: how many the store had, how many were measured, and why kernels have no number."""
 
     rounds: int = 0
     kernels: int = 0
-    stored_before: int = 0
-    measured: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every kernel has its number in every round."""
-        return not self.reasons
 
     def text(self) -> str:
         """Return it in words."""
-        told = f"{self.rounds:,} rounds of {self.kernels:,} kernels: {self.stored_before:,} in the store already"
-        lines = [f"{told}; measured now: {self.measured:,}"]
-        lines += [f"  {count:,} without a number: {reason}" for reason, count in sorted(self.reasons.items())]
-        return "\n".join(lines)
+        words = f"{self.rounds:,} rounds of {self.kernels:,} kernels: {self.known:,} in the store already"
+        return "\n".join([f"{words}; measured now: {self.measured:,}", *self.reasons("without a number")])
 
 
 @dataclass
@@ -96,7 +78,7 @@ class Rounds:
         KeyboardInterrupt
             Ctrl-C or SIGTERM: finished rounds are stored, the one that was cut off is not.
         """
-        place = timed_environment(environment(self.device).key, self._machine())
+        place = timed_environment(environment(self.device).key, identity(self.device))
         asked, order = wanted(grids), Order(grids)
         finished = self.store.finished(place)
         rounds = {
@@ -104,19 +86,12 @@ class Rounds:
             for seed, cells in _by_seed(grids).items()
         }
         missing = {seed: order.of(seed, cells) for seed, cells in sorted(rounds.items()) if cells}
-        self.summary.rounds, self.summary.stored_before = len(rounds), len(rounds) - len(missing)
+        self.summary.rounds, self.summary.known = len(rounds), len(rounds) - len(missing)
         self.summary.kernels = max((len(cells) for cells in _by_seed(grids).values()), default=0)
         total = sum(map(len, missing.values()))
         with Progress(total, quiet=self.quiet, unit="kernels") as progress, Stop() as stop:
             self._measure(missing, asked, place, progress, stop)
         return self.summary
-
-    def _machine(self) -> dict[str, Any]:
-        """Return the facts that tell this machine from others; of a GPU only its own process knows them."""
-        if self.device == "cpu":
-            return dict(provenance())
-        with self.opened() as measurer:
-            return measurer.machine()
 
     def _measure(
         self,
@@ -126,27 +101,40 @@ class Rounds:
         progress: Progress,
         stop: Stop,
     ) -> None:
-        budget = self.budget if self.budget is not None else _usual(missing, asked)
-        end = self.now() + budget
-        for done, (seed, cells) in enumerate(missing.items()):
-            until = self.now() + max(0.0, end - self.now()) / (len(missing) - done)
+        usual = SECONDS_EACH * sum("time" in asked[cell.id] for cells in missing.values() for cell in cells)
+        usual += SECONDS_TO_START * len(missing)  # what is only counted takes next to no time
+        time_left = Budget(usual if self.budget is None else self.budget, len(missing), self.now)
+        for seed, cells in missing.items():
+            time_of_round = Budget(time_left.share(), len(cells), self.now)
             with self.opened() as measurer:
-                facts = measurer.machine()
-                if not done:
-                    _warn_of_others(facts, progress)
+                try:
+                    facts = measurer.machine()
+                except TimingError:  # the process died over them; the next one may measure
+                    facts = {}
+                if seed == min(missing) and (warning := other_work(float(facts.get("load", 0.0)), threads=1)):
+                    progress.tell(warning)
                 rows = []
-                for place_in_round, cell in enumerate(cells):
-                    share = max(0.0, until - self.now()) / (len(cells) - place_in_round)
-                    rows.append(_row(cell, measurer.measure(_kernel(cell), asked[cell.id], share), asked[cell.id]))
+                for cell in cells:
+                    rows.append(self._row(measurer, cell, time_of_round.share(), asked[cell.id]))
                     progress.advance(1, f"round {seed}")
                     if stop.asked:
                         raise KeyboardInterrupt
             self.store.save(place, f"round {seed}", rows, {**facts, "device": self.device})
             self.summary.measured += 1
-            for row in rows:
+            for cell, row in zip(cells, rows, strict=True):
                 if row.status != "done":
-                    reason = f"{_kernel(cells[rows.index(row)]).label()}: {row.reason}"
-                    self.summary.reasons[reason] = self.summary.reasons.get(reason, 0) + 1
+                    self.summary.fail(f"{_kernel(cell).label()}: {row.reason}")
+
+    @staticmethod
+    def _row(measurer: Measurer, cell: Cell, seconds: float, asked: frozenset[str]) -> Run:
+        """Return what became of a kernel in a round."""
+        named = cell.id, cell.seed, canonical_json(cell.config.identity)
+        try:
+            values = measurer.measure(cell, seconds, asked)
+        except TimingError as error:
+            return Run(*named, "skipped" if isinstance(error, CannotError) else "failed", str(error))
+        series = {name: (np.zeros(1), np.array([value], dtype=np.float64)) for name, value in values.items()}
+        return Run(*named, "done", extras=asked, series=series)
 
 
 def wanted(grids: Iterable[Grid]) -> dict[str, frozenset[str]]:
@@ -173,7 +161,7 @@ class Order:
         for grid in grids:
             for claim in grid.claims:
                 for part in claim.parts:
-                    keys = [_key(arm) for arm in part.arms]
+                    keys = [digest(dict(arm.config.identity)) for arm in part.arms]
                     for key in keys:
                         self._leader[self._find(key)] = self._find(keys[0])
 
@@ -194,10 +182,6 @@ class Order:
         return sorted(cells, key=place, reverse=bool(reverse))
 
 
-def _key(arm: Arm) -> str:
-    return digest(dict(arm.config.identity))
-
-
 def _by_seed(grids: Iterable[Grid]) -> dict[int, list[Cell]]:
     """Return the distinct cells of some grids, round by round."""
     found: dict[int, dict[str, Cell]] = {}
@@ -207,27 +191,5 @@ def _by_seed(grids: Iterable[Grid]) -> dict[int, list[Cell]]:
     return {seed: list(cells.values()) for seed, cells in found.items()}
 
 
-def _usual(missing: Mapping[int, Sequence[Cell]], asked: Mapping[str, frozenset[str]]) -> float:
-    """Return how many seconds the rounds get where nobody says: what is only counted takes next to none."""
-    timed = sum("time" in asked[cell.id] for cells in missing.values() for cell in cells)
-    return SECONDS_EACH * timed + SECONDS_TO_START * len(missing)
-
-
-def _warn_of_others(facts: Mapping[str, Any], progress: Progress) -> None:
-    """Say so when there is no idle core: nobody else's work belongs beside a timing."""
-    cores, load = os.cpu_count() or 1, float(facts.get("load", 0.0))
-    if load + 1 > cores + 0.5:
-        progress.tell(f"other work is running (load {load:.1f} on {cores} cores); times are less sure")
-
-
 def _kernel(cell: Cell) -> Component:
     return cell.config.experiment  # type: ignore[union-attr]  # cells of rounds have nothing else
-
-
-def _row(cell: Cell, observed: Observed, asked: frozenset[str]) -> Run:
-    import numpy as np
-
-    series = {name: (np.zeros(1), np.array([value], dtype=np.float64)) for name, value in observed.values.items()}
-    identity = canonical_json(cell.config.identity)
-    extras = asked if observed.status == "done" else frozenset[str]()
-    return Run(cell.id, cell.seed, identity, observed.status, observed.reason, extras=extras, series=series)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.harness.timers import Agreement, agreements, interval, overall
-from d2lbench.timing.result import Setting
+from benchmarks.harness.agreement import Agreement, agreements, interval, overall
+from d2lbench.store.timings import KernelKey, Setting
 
 LOGS = [0.01, -0.02, 0.03, 0.005]
 
 
 def agreement(ours, theirs, lengths=(1e-3, 2e-3)):
-    return Agreement("relu/small", "forward", "timer", tuple(ours), tuple(theirs), lengths)
+    return Agreement(KernelKey("relu", "", "small", "forward"), "timer", tuple(ours), tuple(theirs), lengths)
 
 
 def test_the_interval_is_students_of_the_logarithm():
@@ -65,11 +65,11 @@ def test_the_two_take_turns_on_the_same_call_and_the_first_round_does_not_count(
     def others(*_):
         yield "other", lambda _: seen.append("other") or (1.0, 7.0)
 
-    monkeypatch.setattr("benchmarks.harness.timers.collect", ours)
-    monkeypatch.setattr("benchmarks.harness.timers._others", others)
+    monkeypatch.setattr("benchmarks.harness.agreement.collect", ours)
+    monkeypatch.setattr("benchmarks.harness.agreement._others", others)
     (found,) = agreements(Setting(), rounds=3, compared=[("linear", "backward")])
     assert seen == ["other", "ours", "ours", "other"] * 2
-    assert (found.case, found.phase, found.other) == ("linear/small", "backward", "other")
+    assert (str(found.key), found.key.phase, found.other) == ("linear/small", "backward", "other")
     assert (found.ours, found.theirs, found.lengths) == ((2.0,) * 3, (1.0,) * 3, (6.0, 7.0))
 
 

@@ -19,7 +19,7 @@ WRONG = '''
 """A kernel that is wrong by a thousandth."""
 import torch
 from d2lbench import register
-from d2lbench.timing.built import Built
+from d2lbench.timing.kernels import Built
 
 @register("kernel", "skewed-outside", group="outside", phases=("forward",), sizes={"small": {}})
 def skewed(device, dtype, /, *, n: int = 4096):

@@ -15,7 +15,7 @@ PLUGIN = '''
 """A kernel from outside the package."""
 import torch
 from d2lbench import register
-from d2lbench.timing.built import Built
+from d2lbench.timing.kernels import Built
 
 @register("kernel", "timed-outside", group="outside", phases=("forward", "backward"), sizes={"small": {}})
 def case(device, dtype, /, *, n: int = 4096):

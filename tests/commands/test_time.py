@@ -12,7 +12,7 @@ PLUGIN = '''
 """Two kernels from outside the package, one of them wrong."""
 import torch
 from d2lbench import register
-from d2lbench.timing.built import Built
+from d2lbench.timing.kernels import Built
 
 def build(reference):
     def case(device, dtype, /, *, n: int = 4096):

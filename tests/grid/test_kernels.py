@@ -8,7 +8,7 @@ import pytest
 
 from d2lbench.core.errors import GridError
 from d2lbench.grid import load
-from d2lbench.timing import selection
+from d2lbench.timing.kernels import cases as kernel_cases
 
 RELU = '{ name = "relu", size = "small", phase = "whole" }'
 VARIED = """[vary]
@@ -79,7 +79,7 @@ def test_an_implementation_stands_for_options_unless_the_case_has_one_of_that_na
 
 @pytest.mark.slow
 def test_every_case_has_the_phases_and_dtypes_that_the_harness_knows(registry, kernels):
-    for case in selection.cases(registry):
+    for case in kernel_cases(registry):
         for phase in case.phases:
             chosen = component(
                 kernels(kernel=f'{{ name = "{case.entry.name}", size = "{case.size}", phase = "{phase}" }}')

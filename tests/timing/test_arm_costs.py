@@ -18,7 +18,7 @@ from d2lbench.grid import load
 from d2lbench.store import Timing
 from d2lbench.timing import arm_costs as costing
 from d2lbench.timing.arm_costs import FAIR_SHARE, MOST_EACH, Costed, Costing, cost_key, programs
-from d2lbench.timing.process import CostProcess
+from d2lbench.timing.process import MeasuringProcess
 
 HEAD = """
 format = 1
@@ -59,7 +59,7 @@ class StandIn:
         self.clock.seconds += self.start
         return {"processor": "none"}
 
-    def cost(self, cell, seconds):
+    def measure(self, cell, seconds):
         self.asked.append((cell.config, seconds))
         self.clock.seconds += self.takes(seconds)
         if cell.config.model.get("hidden") in self.broken:
@@ -212,10 +212,10 @@ def test_what_was_measured_before_an_interruption_is_stored(store):
     clock = Clock()
 
     class Interrupted(StandIn):
-        def cost(self, cell, seconds):
+        def measure(self, cell, seconds):
             if len(self.asked) == 2:
                 raise KeyboardInterrupt
-            return super().cost(cell, seconds)
+            return super().measure(cell, seconds)
 
     stand_in = Interrupted(clock)
     with pytest.raises(KeyboardInterrupt):
@@ -236,12 +236,12 @@ def test_experiments_cost_nothing_to_train(measure):
 @pytest.mark.slow
 def test_a_process_of_its_own_measures_and_outlives_what_fails_and_dies_in_it():
     config = grid_of().arms[0].config
-    with CostProcess() as process:
-        with pytest.raises(TimingError, match=r"GridError: .*nothing"):
-            process.cost(Cell(replace(config, loss=Component("loss", "nothing")), 0), 0.01)
+    with MeasuringProcess(profiler=True) as process:
+        with pytest.raises(TimingError, match=r"^unknown loss; given \"nothing\""):
+            process.measure(Cell(replace(config, loss=Component("loss", "nothing")), 0), 0.01)
         with pytest.raises(TimingError, match="its process died"):
             process.ask(os._exit, 3)
-        record = process.cost(Cell(config, 0), 0.05)
+        record = process.measure(Cell(config, 0), 0.05)
         assert process.machine()["threads"] == 1
     assert record["parameters"] == 64 * 8 + 8 + 8 * 10 + 10
     assert record["parts"].keys() == {"forward", "forward-train", "backward", "step"}

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from d2lbench.core.errors import TimingError
-from d2lbench.timing.branches import Following, Recording
+from d2lbench.timing.correctness import Following, Recording
 
 
 def recorded(network, x):

@@ -15,9 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from d2lbench import catalogue
 from d2lbench.core.errors import TimingError
-from d2lbench.timing.built import PHASES
-from d2lbench.timing.cases import activations, load
-from d2lbench.timing.cases.activations import FUNCTIONS
+from d2lbench.store.timings import PHASES
+from d2lbench.timing.cases import functions, load
+from d2lbench.timing.cases.functions import FUNCTIONS
 from d2lbench.timing.cases.initializers import TORCH
 from d2lbench.timing.cases.networks import OWN
 from d2lbench.timing.cases.optimizers import RULES
@@ -263,7 +263,7 @@ def test_dropout_that_keeps_another_share_is_refused(build, name):
 
 def test_a_layer_with_a_rate_of_its_own_keeps_too_few():
     layer = torch.nn.Dropout(0.3)
-    case = activations._dropout(torch.ones(10_000), 0.2, layer, lambda x: layer(x) != 0)
+    case = functions._dropout(torch.ones(10_000), 0.2, layer, lambda x: layer(x) != 0)
     with pytest.raises(TimingError, match=r"0\.\d+ of the numbers are kept; allowed: 0\.8 ± 0\.0200"):
         check(case, layer, ("forward",))
 

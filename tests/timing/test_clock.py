@@ -7,8 +7,7 @@ import math
 import pytest
 
 from d2lbench.timing.clock import DeviceClock, EndToEndClock, HostClock
-from d2lbench.timing.stopping import RULES
-from d2lbench.timing.windows import collect
+from d2lbench.timing.windows import RULES, collect
 
 
 def timed(machine, clock, call):

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from d2lbench.core.errors import TimingError
-from d2lbench.timing.built import Built
 from d2lbench.timing.correctness import check
+from d2lbench.timing.kernels import Built
 
 DIFFERENTIATED = ("forward", "forward-train", "backward", "whole")
 

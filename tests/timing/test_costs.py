@@ -134,7 +134,7 @@ def test_a_step_does_what_training_does(monkeypatch):
 
 
 class _Samples:
-    summary, reason, calls, seconds = None, "precise", 1, ()
+    summary, status, calls, seconds = None, "precise", 1, ()
 
 
 costs_samples = _Samples()

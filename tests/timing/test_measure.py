@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,13 +17,13 @@ from d2lbench.core.environment import cpu_model
 from d2lbench.core.files import json_text
 from d2lbench.core.registry import Registry
 from d2lbench.report.format import duration, size
-from d2lbench.timing.built import Built
-from d2lbench.timing.clock import HostClock
+from d2lbench.store.timings import KernelKey, Setting
+from d2lbench.timing.clock import HostClock, Window
+from d2lbench.timing.kernels import Built, cases
 from d2lbench.timing.machine import _bytes, fingerprint
 from d2lbench.timing.measure import MOST_SETS, Campaign, Harness
-from d2lbench.timing.result import Measurement, Setting, as_record, gaps
-from d2lbench.timing.selection import cases
-from d2lbench.timing.stopping import summarize
+from d2lbench.timing.result import Measurement, as_record, gaps
+from d2lbench.timing.windows import Samples
 
 HOT = Setting()
 DIFFERENTIATED = ("forward", "forward-train", "backward")
@@ -82,16 +84,16 @@ def bench(machine, ceilings):
 
 
 def told(measurements):
-    return [(m.case, m.phase, m.status) for m in measurements]
+    return [(m.key.case, m.key.phase, m.status) for m in measurements]
 
 
 def test_each_phase_has_its_own_time_and_all_of_them_are_checked(bench):
     bench.add("double", bench.doubling())
     found = bench.run()
-    assert [m.phase for m in found] == ["forward", "forward-train", "backward", "whole"]
+    assert [m.key.phase for m in found] == ["forward", "forward-train", "backward", "whole"]
     assert [m.summary.median for m in found] == pytest.approx([1e-3, 1e-3, 2e-3, 3e-3])
-    assert all(m.checked and m.status == "precise" and len(m.seconds) == 30 for m in found)
-    assert gaps(found) == ()
+    assert all(m.checked and m.status == "precise" and len(m.samples.seconds) == 30 for m in found)
+    assert gaps(found) == {}
     assert bench.closed == [256]
 
 
@@ -107,7 +109,7 @@ def test_peak_memory_is_told_of_prediction_and_of_training(bench):
     """Doubling holds its result, 4 n bytes, and back its gradient, too; the number 2 takes 8 bytes and a copy of 4."""
     bench.add("double", bench.doubling(), sizes={"one": {"n": 1000}})
     found = bench.run()
-    assert {m.phase: m.peak_memory for m in found} == {
+    assert {m.key.phase: m.peak_memory for m in found} == {
         "forward": 4012,
         "forward-train": None,
         "backward": None,
@@ -121,7 +123,7 @@ def test_a_wrong_kernel_gets_no_number_and_its_neighbours_do(bench):
     bench.add("right", bench.doubling())
     found = bench.run()
     assert [m.status for m in found] == ["refused"] * 4 + ["precise"] * 4
-    assert all(m.summary is None and m.seconds == () and m.place is None for m in found[:4])
+    assert all(m.summary is None and m.samples is None and m.place is None for m in found[:4])
     assert "forward is off by 0.005" in found[0].reason
 
 
@@ -156,7 +158,7 @@ def test_a_budget_is_shared_and_the_time_that_one_leaves_goes_to_the_others(benc
         bench.add(name, bench.doubling(), phases=("forward",), sizes={"one": {}, "two": {}})
     found = bench.run(budget=0.12)
     assert {m.status for m in found} == {"unconverged"}
-    counts = [len(m.seconds) for m in found]
+    counts = [len(m.samples.seconds) for m in found]
     assert max(counts) - min(counts) <= 6
     assert machine.now() == pytest.approx(0.12, rel=0.35)
 
@@ -196,7 +198,7 @@ def test_no_garbage_is_collected_while_a_case_is_timed(bench):
 
 def test_only_the_phases_asked_for_are_timed(bench):
     bench.add("double", bench.doubling())
-    assert [m.phase for m in bench.run(phases=("backward",))] == ["backward"]
+    assert [m.key.phase for m in bench.run(phases=("backward",))] == ["backward"]
 
 
 def test_a_cold_case_goes_through_more_tensors_than_the_cache_holds(bench):
@@ -215,7 +217,7 @@ def test_a_cold_case_goes_through_more_tensors_than_the_cache_holds(bench):
     (found,) = bench.run(setting=Setting(cold=True))
     assert len(set(seen)) == 2 * 2**16 / (4096 * 4)
     assert all(first != second for first, second in zip(seen[-20:], seen[-19:], strict=False)), "never twice in a row"
-    assert found.setting.kind == "cold"
+    assert found.key.setting.kind == "cold"
 
 
 def test_what_is_too_small_to_be_cold_is_left_out_with_the_reason(bench):
@@ -266,10 +268,13 @@ def test_a_caches_size_is_read_as_the_kernel_writes_it(size, count):
 MACHINE = {"processor": "P", "cores": "2", "torch": "2", "python": "3", "commit": "c"}
 
 
+def samples(seconds, calls=1, host=0.0):
+    return Samples(tuple(Window(each, host) for each in seconds), calls, "precise")
+
+
 def timing(phase, median, **changes):
-    summary = summarize([median] * 30)
-    given = {"status": "precise", "checked": True, "calls": 1, "seconds": (median,) * 30, "summary": summary}
-    return Measurement("relu", "activations", "small", phase, Setting(), **{**given, **changes})
+    given = {"status": "precise", "checked": True, "samples": samples([median] * 30), **changes}
+    return Measurement(KernelKey("relu", "", "small", phase), "activations", **given)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +282,7 @@ def timing(phase, median, **changes):
 )
 def test_phases_that_do_not_add_up_to_the_whole_by_a_tenth_are_named(whole, share, words):
     found = [timing("forward-train", 1.0), timing("backward", 2.0), timing("whole", whole)]
-    assert [gap.share for gap in gaps(found)] == ([] if share is None else [pytest.approx(share)])
+    assert list(gaps(found).values()) == ([] if share is None else [pytest.approx(share)])
     assert words in table(found, {}, MACHINE)
     assert f"{(whole / 3 - 1) * 100:+.0f} % on its phases' sum".replace("-", "−") in table(found, {}, MACHINE)
     (told,) = as_record(found, {}, MACHINE, "now")["sums"]
@@ -303,9 +308,12 @@ def test_the_exit_code_tells_what_became_of_the_cases(statuses, interrupted, cod
 
 def test_the_table_has_a_row_per_phase_with_evidence_and_says_what_has_no_number(ceilings):
     rows = [
-        timing("forward", 1.234e-5, status="unconverged", calls=82),
-        timing("backward", 2e-3, host_bound=True, end_to_end=summarize([3e-3] * 10)),
-        timing("step", 0.0, status="refused", reason="it is\nwrong", summary=None, seconds=()),
+        timing("forward", 1.234e-5, status="unconverged", samples=samples([1.234e-5] * 30, calls=82)),
+        replace(
+            timing("backward", 2e-3, samples=samples([2e-3] * 30, host=1.0), wall=samples([3e-3] * 10)),
+            key=KernelKey("relu", "", "small", "backward", Setting("cuda")),
+        ),
+        timing("step", 0.0, status="refused", reason="it is\nwrong", samples=None),
     ]
     text = table(rows, {"float32": ceilings}, MACHINE)
     lines = [" ".join(line.split()) for line in text.splitlines()]
@@ -335,7 +343,7 @@ def test_the_json_keeps_every_sample_the_setting_and_the_machine(bench, ceilings
     found = bench.run()
     record = json.loads(json_text(as_record(found, {"float32": ceilings}, MACHINE, "2020-01-01T00:00:00+00:00")))
     (kept,) = record["measurements"]
-    assert kept["seconds"] == list(found[0].seconds)
+    assert kept["seconds"] == list(found[0].samples.seconds)
     assert kept["setting"] == {
         "device": "cpu",
         "dtype": "float32",
@@ -349,8 +357,20 @@ def test_the_json_keeps_every_sample_the_setting_and_the_machine(bench, ceilings
     assert record["ceilings"]["float32"]["flops"] == 1e11
 
 
+def test_a_key_is_one_word_where_it_is_stored_and_comes_back_a_record():
+    key = KernelKey("adam", "fused", "small", "step", Setting(dtype="float64", threads=2, cold=True))
+    assert (key.case, str(key)) == ("adam[fused]", "adam[fused]/small")
+    assert KernelKey.of_record({**key.as_record(), "status": "precise"}) == key
+    plain = KernelKey("relu", "", "small", "forward")
+    assert KernelKey.of_record(plain.as_record()) == plain
+    # As rows were keyed before keys were records: SHA-256 of the sorted JSON of what as_record() returns.
+    setting = '{"cold":false,"compiled":false,"device":"cpu","dtype":"float32","kind":"hot","threads":1}'
+    text = f'{{"case":"relu","phase":"forward","setting":{setting},"size":"small"}}'
+    assert plain.digest == hashlib.sha256(text.encode()).hexdigest()
+
+
 def test_an_unknown_interval_is_null_in_json_and_unknown_in_the_table():
-    found = timing("forward", 1.0, summary=summarize([1.0]), status="unconverged")
+    found = timing("forward", 1.0, samples=samples([1.0]), status="unconverged")
     assert found.summary.low == -math.inf
     record = json.loads(json_text(as_record([found], {}, MACHINE, "now")))
     assert record["measurements"][0]["summary"]["low"] is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from d2lbench.timing.memory import peak_memory
+from d2lbench.timing.counting import peak_memory
 
 WIDTH = 4  # bytes of a number
 

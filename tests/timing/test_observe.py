@@ -7,14 +7,15 @@ import math
 import pytest
 import torch
 
+from d2lbench.core.errors import CannotError, TimingError
 from d2lbench.core.registry import REGISTRY
 from d2lbench.grid import load
+from d2lbench.store.timings import Setting
 from d2lbench.timing import cases
-from d2lbench.timing.built import Built
-from d2lbench.timing.memory import saved_bytes
+from d2lbench.timing.counting import saved_bytes
+from d2lbench.timing.kernels import Built
+from d2lbench.timing.kernels import cases as every_case
 from d2lbench.timing.observe import LEAST_WINDOWS, case_of, observe, setting_of
-from d2lbench.timing.result import Setting
-from d2lbench.timing.selection import cases as every_case
 
 cases.load()
 TIME = frozenset({"time"})
@@ -63,9 +64,7 @@ def test_a_grids_kernel_says_how_it_is_measured():
 
 @pytest.mark.usefixtures("process")
 def test_a_time_comes_with_its_evidence_from_windows_enough_however_little_time_there_is():
-    found = observe(kernel('{ name = "relu", batch = 3, features = 7, phase = "backward" }'), "cpu", TIME, 0.0)
-    values = found.values
-    assert found.status == "done"
+    values = observe(kernel('{ name = "relu", batch = 3, features = 7, phase = "backward" }'), "cpu", TIME, 0.0)
     assert values["windows"] >= LEAST_WINDOWS
     assert 0 < values["time_low"] <= values["time"] <= values["time_high"] < math.inf
 
@@ -73,59 +72,56 @@ def test_a_time_comes_with_its_evidence_from_windows_enough_however_little_time_
 @pytest.mark.usefixtures("process")
 def test_a_time_from_too_few_windows_is_no_time(monkeypatch):
     monkeypatch.setattr("d2lbench.timing.observe.TRIES", 1)
-    found = observe(kernel('{ name = "relu", batch = 3, features = 7, phase = "forward" }'), "cpu", TIME, 0.0)
-    assert (found.status, found.values) == ("failed", {})
-    assert found.reason == "only 1 windows were timed, and a median needs 6: the machine is too busy"
+    words = "^only 1 windows were timed, and a median needs 6: the machine is too busy$"
+    with pytest.raises(TimingError, match=words):
+        observe(kernel('{ name = "relu", batch = 3, features = 7, phase = "forward" }'), "cpu", TIME, 0.0)
 
 
 @pytest.mark.usefixtures("process")
 def test_only_what_is_wanted_is_measured():
     asked = kernel('{ name = "mlp", batch = 2, inputs = 5, width = 4, phase = "whole" }')
-    found = observe(asked, "cpu", frozenset({"flops", "saved_bytes", "peak_memory", "deviation"}), 0.0)
-    assert set(found.values) == {"flops", "saved_bytes", "peak_memory", "deviation"}
-    assert found.values["flops"] == 2 * (2 * 2 * (5 * 4 + 4 * 4 + 4 * 10)) + 2 * 2 * (4 * 4 + 4 * 10)
-    assert found.values["peak_memory"] >= 2 * 4 * 4  # its two hidden layers at least
-    assert 0 <= found.values["deviation"] < 1e-5
+    values = observe(asked, "cpu", frozenset({"flops", "saved_bytes", "peak_memory", "deviation"}), 0.0)
+    assert set(values) == {"flops", "saved_bytes", "peak_memory", "deviation"}
+    assert values["flops"] == 2 * (2 * 2 * (5 * 4 + 4 * 4 + 4 * 10)) + 2 * 2 * (4 * 4 + 4 * 10)
+    assert values["peak_memory"] >= 2 * 4 * 4  # its two hidden layers at least
+    assert 0 <= values["deviation"] < 1e-5
 
 
 @pytest.mark.usefixtures("process")
 def test_a_wrong_kernel_has_no_time_and_says_why(register):
     register(lambda x: 2 * x, lambda x: x * x)
-    found = observe(kernel('{ name = "own", phase = "forward" }'), "cpu", TIME, 0.0)
-    assert (found.status, found.values) == ("failed", {})
-    assert found.reason.startswith("refused: forward is off by")
+    with pytest.raises(TimingError, match=r"^refused: forward is off by"):
+        observe(kernel('{ name = "own", phase = "forward" }'), "cpu", TIME, 0.0)
 
 
 @pytest.mark.usefixtures("process")
 def test_the_deviation_is_the_largest_error_as_a_share_of_the_largest_value(register):
     register(lambda x: 2 * x + 0.01, lambda x: 2 * x)
-    found = observe(kernel('{ name = "own", phase = "forward" }'), "cpu", frozenset({"deviation"}), 0.0)
-    assert found.values == {"deviation": pytest.approx(0.005, rel=1e-4)}
+    values = observe(kernel('{ name = "own", phase = "forward" }'), "cpu", frozenset({"deviation"}), 0.0)
+    assert values == {"deviation": pytest.approx(0.005, rel=1e-4)}
 
 
 @pytest.mark.usefixtures("process")
 def test_a_kernel_that_breaks_says_how(register):
     register(lambda x: x[:, 1], lambda x: x)
-    found = observe(kernel('{ name = "own", phase = "forward" }'), "cpu", TIME, 0.0)
-    assert (found.status, found.reason.partition(":")[0]) == ("failed", "failed")
-    assert "IndexError" in found.reason
-    counted = observe(kernel('{ name = "own", phase = "whole" }'), "cpu", frozenset({"saved_bytes"}), 0.0)
-    assert counted.reason.startswith("IndexError: too many indices")
+    with pytest.raises(TimingError, match=r"^failed: IndexError"):
+        observe(kernel('{ name = "own", phase = "forward" }'), "cpu", TIME, 0.0)
+    with pytest.raises(IndexError, match=r"^too many indices"):
+        observe(kernel('{ name = "own", phase = "whole" }'), "cpu", frozenset({"saved_bytes"}), 0.0)
 
 
 @pytest.mark.usefixtures("process")
 def test_a_kernel_that_cannot_be_measured_so_is_skipped(register):
     register(lambda x: 2 * x, lambda x: 2 * x)
-    found = observe(kernel('{ name = "own", n = 1, phase = "forward", cold = true }'), "cpu", TIME, 0.0)
-    assert (found.status, found.reason.partition(":")[0]) == ("skipped", "skipped")
-    assert "it cannot be cold" in found.reason
+    with pytest.raises(CannotError, match=r"^skipped: it cannot be cold"):
+        observe(kernel('{ name = "own", n = 1, phase = "forward", cold = true }'), "cpu", TIME, 0.0)
 
 
 @pytest.mark.usefixtures("process")
 def test_a_kernel_without_a_reference_has_no_deviation(register):
     register(lambda x: 2 * x, None)
-    found = observe(kernel('{ name = "own", phase = "forward" }'), "cpu", frozenset({"deviation"}), 0.0)
-    assert (found.status, found.reason) == ("failed", "it has no float64 reference to deviate from")
+    with pytest.raises(TimingError, match=r"^it has no float64 reference to deviate from$"):
+        observe(kernel('{ name = "own", phase = "forward" }'), "cpu", frozenset({"deviation"}), 0.0)
 
 
 def test_a_perceptron_keeps_its_input_and_what_each_hidden_layer_hands_on():

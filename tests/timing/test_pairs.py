@@ -9,8 +9,7 @@ import pytest
 from scipy import stats
 
 from d2lbench.timing.clock import HostClock, Window
-from d2lbench.timing.pairs import Pair, collect_pair
-from d2lbench.timing.stopping import RULES
+from d2lbench.timing.windows import RULES, Pair, collect_pair
 
 
 class Drifting:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from d2lbench.core.errors import TimingError
-from d2lbench.timing.built import Built
 from d2lbench.timing.counting import footprint, least_bytes, work
+from d2lbench.timing.kernels import Built
 from d2lbench.timing.phases import output_gradient, prepare
 
 

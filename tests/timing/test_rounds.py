@@ -9,12 +9,12 @@ import pytest
 
 from d2lbench.api.session import note_claims
 from d2lbench.core.environment import environment, provenance
+from d2lbench.core.errors import TimingError
 from d2lbench.grid import load
 from d2lbench.running.work import plan_works
 from d2lbench.store import Run
 from d2lbench.store.machines import environment_of, timed_environment
 from d2lbench.timing import cases
-from d2lbench.timing.result import Observed
 from d2lbench.timing.rounds import Order, Rounds, wanted
 
 REGISTRY = cases.load()
@@ -76,12 +76,14 @@ class Bench:
     def machine(self):
         return {**provenance(), "load": 0.0}
 
-    def measure(self, kernel, wanted, seconds):
+    def measure(self, cell, seconds, wanted):
+        kernel = cell.config.experiment
         self.rounds[-1].append((kernel.name, kernel.get("phase"), wanted))
         self.shares.append(seconds)
         if kernel.name in self.broken:
-            return Observed("failed", "broken for the test")
-        return Observed("done", values=dict.fromkeys(wanted, float(len(self.rounds))))
+            problem = "broken for the test"
+            raise TimingError(problem)
+        return dict.fromkeys(wanted, float(len(self.rounds)))
 
 
 @pytest.fixture
@@ -99,7 +101,7 @@ def measure(store, bench, one, **options):
 
 def test_each_round_is_a_process_that_measures_each_kernel_once(store, bench):
     summary = measure(store, bench, grid())
-    assert (summary.rounds, summary.kernels, summary.measured, summary.complete) == (3, 7, 3, True)
+    assert (summary.rounds, summary.kernels, summary.measured, summary.failed) == (3, 7, 3, {})
     assert [len(calls) for calls in bench.rounds] == [7, 7, 7]
     runs = store.runs(HERE, [cell.id for cell in grid().cells()])
     assert sorted((run.seed, run.status) for run in runs.values()) == [
@@ -128,9 +130,9 @@ def test_what_claims_read_is_measured_and_the_time_of_what_none_reads():
 def test_finished_rounds_are_not_measured_again_and_more_rounds_go_on(store, bench):
     measure(store, bench, grid(seeds=2))
     again = measure(store, bench, grid(seeds=2))
-    assert (again.stored_before, again.measured, len(bench.rounds)) == (2, 0, 2)
+    assert (again.known, again.measured, len(bench.rounds)) == (2, 0, 2)
     more = measure(store, bench, grid(seeds=3))
-    assert (more.stored_before, more.measured, len(bench.rounds)) == (2, 1, 3)
+    assert (more.known, more.measured, len(bench.rounds)) == (2, 1, 3)
 
 
 def test_a_number_that_is_asked_for_later_is_put_beside_the_others(store, bench):
@@ -145,12 +147,11 @@ def test_a_number_that_is_asked_for_later_is_put_beside_the_others(store, bench)
 
 def test_a_kernel_without_a_number_is_told_and_tried_again_alone(store):
     first = measure(store, Bench(broken=["tanh"]), grid(seeds=2))
-    assert first.reasons == {"tanh(phase=whole): broken for the test": 2}
+    assert first.failed == {"tanh(phase=whole): broken for the test": 2}
     assert "2 without a number: tanh(phase=whole): broken for the test" in first.text()
-    assert not first.complete
     bench = Bench()
     second = measure(store, bench, grid(seeds=2))
-    assert second.complete
+    assert not second.failed
     assert [[name for name, _, _ in calls] for calls in bench.rounds] == [["tanh"], ["tanh"]]
 
 
@@ -176,10 +177,10 @@ def test_the_order_changes_from_pair_to_pair_of_rounds_and_is_reversed_within_on
 
 def test_an_interrupted_round_is_not_stored_and_those_before_it_are(store):
     class Interrupted(Bench):
-        def measure(self, kernel, wanted, seconds):
+        def measure(self, cell, seconds, wanted):
             if len(self.rounds) == 2 and len(self.rounds[-1]) == 3:
                 raise KeyboardInterrupt
-            return super().measure(kernel, wanted, seconds)
+            return super().measure(cell, seconds, wanted)
 
     with pytest.raises(KeyboardInterrupt):
         measure(store, Interrupted(), grid())

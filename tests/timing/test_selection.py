@@ -9,7 +9,7 @@ import pytest
 
 from d2lbench.core.errors import UsageError
 from d2lbench.core.registry import Registry
-from d2lbench.timing.selection import cases, select
+from d2lbench.timing.kernels import cases, select
 
 ALONE = {"small": {"n": 1}, "large": {"n": 9}}
 

@@ -12,10 +12,20 @@ import pytest
 from scipy import stats
 
 from d2lbench.timing.clock import HostClock
-from d2lbench.timing.stopping import RULES, Rule, summarize
-from d2lbench.timing.windows import collect, undisturbed
+from d2lbench.timing.windows import RULES, Rule, collect, summarize, undisturbed
 
 FOREVER = math.inf
+
+
+def apart(first, second):
+    """Whether two intervals of 95 % do not touch.
+
+    At equal width they part when the medians differ by 2 × 1.96 standard errors, which are 2.77 standard errors of the
+    difference: 0.6 % of pairs of equal kernels.
+    """
+    return first.high < second.low or second.high < first.low
+
+
 RECORDED = json.loads((Path(__file__).parent / "recorded.json").read_text(encoding="utf-8"))
 
 
@@ -28,7 +38,7 @@ def test_a_sleep_of_known_length_comes_back_within_1_percent(simulated, seconds)
     machine = simulated(noise=0.02)
     samples = timed(machine, machine.takes(seconds))
     assert samples.summary.median == pytest.approx(seconds, rel=0.01)
-    assert samples.reason == "precise"
+    assert samples.status == "precise"
 
 
 @pytest.mark.parametrize("seconds", [2e-7, 9e-4, 1e-3, 0.5])
@@ -40,7 +50,7 @@ def test_a_window_lasts_a_millisecond_and_no_more_calls_than_that_takes(machine,
 
 def test_a_quiet_case_has_30_windows_and_stops(machine):
     samples = timed(machine, machine.takes(1e-4))
-    assert (len(samples.windows), samples.reason) == (30, "precise")
+    assert (len(samples.windows), samples.status) == (30, "precise")
     assert samples.summary.spread == pytest.approx(0, abs=1e-9)
 
 
@@ -55,7 +65,7 @@ def test_a_noisy_case_takes_more_windows_until_its_interval_is_narrow(simulated)
 def test_at_the_deadline_what_is_there_is_kept_and_called_unconverged(simulated):
     machine = simulated(noise=0.5)
     samples = timed(machine, machine.takes(1e-3), seconds=0.05)
-    assert samples.reason == "unconverged"
+    assert samples.status == "unconverged"
     assert 6 < len(samples.windows) < 60
     assert samples.summary.precision > 0.02
 
@@ -109,7 +119,7 @@ def test_an_injected_slow_down_of_5_percent_is_found_in_9_of_10_trials(simulated
     for seed in range(100):
         machine = simulated(noise=0.027, seed=seed)  # the noise of a hosted runner
         base, head = (timed(machine, machine.takes(1e-3 * slower)).summary for slower in (1.0, 1.05))
-        found += head.differs_from(base) and head.median > base.median
+        found += apart(head, base) and head.median > base.median
     assert found >= 90
 
 
@@ -119,7 +129,7 @@ def test_equal_kernels_are_called_different_in_1_percent_of_trials_at_most(simul
     for seed in range(300):
         machine = simulated(noise=noise, seed=seed)
         first, second = (timed(machine, machine.takes(1e-3)).summary for _ in range(2))
-        differing += first.differs_from(second)
+        differing += apart(first, second)
     # At a true rate of 1 % more than 8 of 300 come by luck in less than 1 % of runs of this test.
     assert stats.binom.sf(8, 300, 0.01) < 0.01
     assert differing <= 8
@@ -128,17 +138,12 @@ def test_equal_kernels_are_called_different_in_1_percent_of_trials_at_most(simul
 def test_recorded_windows_of_one_kernel_agree_and_those_of_a_slower_one_do_not():
     """Windows of one matrix product, recorded on two cores beside other work: halves of one series are equal."""
     halves = [summarize(RECORDED["seconds"][part::2]) for part in (0, 1)]
-    assert not halves[0].differs_from(halves[1])
+    assert not apart(halves[0], halves[1])
     slower = summarize([1.25 * seconds for seconds in RECORDED["seconds"]])
-    assert slower.differs_from(summarize(RECORDED["seconds"]))
+    assert apart(slower, summarize(RECORDED["seconds"]))
 
 
 def test_the_rule_looks_only_every_few_windows():
     rule = Rule(0.02, least=30, every=5)
     looks = [count for count in range(1, 50) if rule.satisfied([1.0] * count)]
     assert looks == [30, 35, 40, 45]
-
-
-def test_intervals_that_touch_do_not_differ():
-    first, second = summarize([1.0] * 30), summarize([1.0] * 15 + [2.0] * 15)
-    assert not first.differs_from(second)

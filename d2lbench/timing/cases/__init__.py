@@ -1,10 +1,10 @@
-"""Every kernel case, one module per group. Importing :func:`load` fills the registry; nothing here imports torch.
+"""Every kernel case, a module a subject. Importing :func:`load` fills the registry; nothing here imports torch.
 
 A case is a registered factory of kind ``kernel`` that gets a device and a dtype and returns a
-:class:`~d2lbench.timing.built.Built`. Beside its options the declaration says:
+:class:`~d2lbench.timing.kernels.Built`. Beside its options the declaration says:
 
 - ``group``: which cases stand together in a table;
-- ``phases``: what can be timed apart, of :data:`~d2lbench.timing.built.PHASES`;
+- ``phases``: what can be timed apart, of :data:`~d2lbench.store.timings.PHASES`;
 - ``sizes``: name → options, what is timed; ``implementations``: the same, crossed with the sizes, where there are
   several ways to one result; ``tiny``: options at which a test takes milliseconds;
 - ``reference_needed``: False where the result is random, so that nothing can be compared;
@@ -22,20 +22,12 @@ def load() -> Registry:
 
     catalogue.load()
     from d2lbench.timing.cases import (  # noqa: F401  (imported for what they register)
-        activations,
-        borrowed,
-        convolutions,
-        epochs,
+        functions,
         initializers,
+        layers,
         loading,
-        losses,
         networks,
-        norms,
         optimizers,
-        penalties,
-        pooling,
-        products,
-        stacks,
         training,
     )
 

@@ -13,8 +13,8 @@ from d2lbench import catalogue
 from d2lbench.catalogue.layers import Parameter
 from d2lbench.core.registry import register
 from d2lbench.core.spec import Component
-from d2lbench.timing.built import Built
 from d2lbench.timing.cases.parts import Count, tolerance
+from d2lbench.timing.kernels import Built
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,9 +15,10 @@ from annotated_types import Ge
 
 from d2lbench.core.generators import generator
 from d2lbench.core.seeding import key_integer
+from d2lbench.timing.kernels import Built
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import torch
 
@@ -26,6 +27,9 @@ Padding = Annotated[int, Ge(0)]
 
 #: Phases of what is differentiated; ``whole`` is a forward and a backward pass.
 DIFFERENTIATED: Final = ("forward", "forward-train", "backward", "whole")
+
+#: Steps of an optimizer that are taken to compare with the reference: bias corrections are largest in the first ones.
+CHECKED_STEPS: Final = 3
 
 #: The largest error of one operation in units of its largest result: rounding, and sums of a few thousand terms.
 _TOLERANCES: Final = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 2e-2}
@@ -82,3 +86,26 @@ def moved(inputs: Sequence[torch.Tensor], outputs: int, *, kept: int) -> dict[st
     given = sum(each.numel() for each in inputs)
     gradients = sum(each.numel() for each in inputs if each.requires_grad)
     return by_phase(float(width * (given + outputs)), float(width * (outputs + kept + gradients)))
+
+
+def differentiated(
+    call: Callable[..., torch.Tensor],
+    inputs: tuple[torch.Tensor, ...],
+    reference: Callable[..., torch.Tensor],
+    counts: tuple[float, float],
+    numbers: tuple[int, int],
+    slack: float = 1.0,
+) -> Built:
+    """Return a case with a way back.
+
+    ``counts`` are the operations of a pass and of its way back; ``numbers`` are how many numbers the pass returns, and
+    how many it keeps for the way back beside the gradients.
+    """
+    return Built(
+        call,
+        inputs,
+        reference=reference,
+        tolerance=tolerance(inputs[0].dtype, slack),
+        flops=by_phase(float(counts[0]), float(counts[1])),
+        bytes=moved(inputs, numbers[0], kept=numbers[1]),
+    )

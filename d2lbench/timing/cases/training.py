@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 from d2lbench.core.registry import register
-from d2lbench.timing.built import Built
-from d2lbench.timing.cases.parts import Count, noise, tolerance, whole_numbers
+from d2lbench.timing.cases.parts import CHECKED_STEPS, Count, noise, tolerance, whole_numbers
+from d2lbench.timing.kernels import Built
 
 if TYPE_CHECKING:
     import torch
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 Decay = Literal["none", "optimizer", "loss"]
 CLASSES: Final = 10
 _LR, _STRENGTH = 0.1, 0.01
-#: Steps that are taken to compare with the reference.
-_CHECKED: Final = 3
 _SIZES: Final = {
     "small": {"batch": 32, "inputs": 64, "width": 64},
     "large": {"batch": 256, "inputs": 784, "width": 256},
@@ -96,7 +94,7 @@ def _by_formula(
     from torch.nn.functional import one_hot
 
     w1, b1, w2, b2 = parameters
-    for _ in range(_CHECKED):
+    for _ in range(CHECKED_STEPS):
         z = x @ w1 + b1
         h = z.clamp(min=0)
         delta = ((h @ w2 + b2).softmax(1) - one_hot(y, CLASSES)) / len(x)  # (B, K)
@@ -159,7 +157,7 @@ def train_step(
 
     def call(x: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
         step, read = stepping(parameters)
-        for _ in range(_CHECKED):
+        for _ in range(CHECKED_STEPS):
             step(x, y)
         return _changed(parameters, read())
 
@@ -211,13 +209,13 @@ def descent(device: str, dtype: torch.dtype, /, *, inputs: Count = 64, width: Co
 
     def call(*parameters: torch.Tensor) -> torch.Tensor:
         step, moved = stepping(parameters)
-        for _ in range(_CHECKED):
+        for _ in range(CHECKED_STEPS):
             step()
         return _changed(parameters, moved)
 
     def reference(*parameters: torch.Tensor) -> torch.Tensor:
         after = list(parameters)
-        for _ in range(_CHECKED):
+        for _ in range(CHECKED_STEPS):
             after = [w - _LR * (slope.to(w) + strength * w) for w, slope in zip(after, slopes, strict=True)]
         return _changed(parameters, after)
 

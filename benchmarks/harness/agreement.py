@@ -1,33 +1,36 @@
-"""Our harness beside torch's own timer, and Triton's on CUDA, in one process: same calls, threads and gradient mode.
+"""Our times beside those of torch's own timer, and Triton's on CUDA: `python -m benchmarks.harness.agreement`.
 
-The two take turns, there and back, in several rounds; each round gives a ratio of medians, and the rounds an interval.
+In one process: the same calls, threads and gradient mode. The two take turns, there and back, in several rounds; each
+round gives a ratio of medians, and the rounds an interval.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
 from scipy import stats
 
+from benchmarks.harness import page
 from d2lbench.engine.process import prepare_process
+from d2lbench.report.format import duration
+from d2lbench.store.timings import KernelKey, Phase, Setting
 from d2lbench.timing import cases as registered
 from d2lbench.timing.clock import clock_of
 from d2lbench.timing.correctness import check
+from d2lbench.timing.kernels import cases
 from d2lbench.timing.phases import Prepared, prepare
-from d2lbench.timing.selection import cases
-from d2lbench.timing.stopping import RULES, summarize
-from d2lbench.timing.windows import collect, undisturbed
+from d2lbench.timing.windows import RULES, collect, summarize, undisturbed
 
 if TYPE_CHECKING:
-    from d2lbench.timing.built import Built, Phase
     from d2lbench.timing.clock import Call
-    from d2lbench.timing.result import Setting
 
 #: Ten calls of every kind, from microseconds to milliseconds: name, phase.
 COMPARED: Final[tuple[tuple[str, Phase], ...]] = (
@@ -72,12 +75,16 @@ class Agreement:
     of calls, ours and theirs.
     """
 
-    case: str
-    phase: Phase
+    key: KernelKey
     other: str
     ours: tuple[float, ...] = field(repr=False)
     theirs: tuple[float, ...] = field(repr=False)
     lengths: tuple[float, float]
+
+    def as_record(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        named = {"case": str(self.key), "phase": self.key.phase, "other": self.other}
+        return named | {"ours": self.ours, "theirs": self.theirs, "lengths": self.lengths}
 
     @property
     def ratio(self) -> Ratio:
@@ -130,18 +137,14 @@ def agreements(
     known = {(case.name, case.size): case for case in cases(registered.load())}
     for name, phase in compared:
         case = known[name, size]
-        built: Built = case.entry.factory(
-            setting.device, getattr(torch, setting.dtype), **case.entry.resolve(case.options)
-        )
+        built = case.build(setting.device, getattr(torch, setting.dtype))
         check(built, built.call, (phase,), case.phases, needed=case.reference_needed)
         prepared = prepare([built], phase)
         for other, meter in _others(setting, seconds):
-            yield _alternated(prepared, ours, meter, rounds, (case.identity, phase, other))
+            yield _alternated(prepared, ours, meter, rounds, (case.key(phase, setting), other))
 
 
-def _alternated(
-    prepared: Prepared, ours: Meter, theirs: Meter, rounds: int, named: tuple[str, Phase, str]
-) -> Agreement:
+def _alternated(prepared: Prepared, ours: Meter, theirs: Meter, rounds: int, named: tuple[KernelKey, str]) -> Agreement:
     """Return both meters' medians by round, taken in turn; a round before them warms up and does not count."""
     found: tuple[list[tuple[float, float]], ...] = ([], [])
     with torch.set_grad_enabled(prepared.records), undisturbed():
@@ -172,3 +175,79 @@ def _others(setting: Setting, seconds: float) -> Iterator[tuple[str, Meter]]:
             return median, median
 
         yield "triton.testing.do_bench", by_triton
+
+
+HEADINGS: Final = ("call", "ours", "theirs", "ours / theirs (95 % interval)", "covers 1", "what tells them apart")
+
+
+def told(ratio: Ratio) -> str:
+    """Return a ratio with its interval."""
+    return f"{ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
+
+
+def row(each: Agreement) -> tuple[str, ...]:
+    """Return a line of the table."""
+    ratio = each.ratio
+    medians = (duration(median(each.ours)), duration(median(each.theirs)))
+    return (
+        f"{each.key}, {each.key.phase}",
+        *medians,
+        told(ratio),
+        "yes" if ratio.covers_one else "no",
+        each.reason or "–",
+    )
+
+
+def verdict(found: list[Agreement]) -> str:
+    """Return the sentence on all of them together."""
+    ratio = overall(found)
+    within = abs(ratio.median - 1) <= WITHIN
+    return (
+        f"Median of the {len(found)} ratios: {told(ratio)}; it is {'' if within else 'not '}within {WITHIN:.0%}. "
+        f"{sum(each.ratio.covers_one for each in found)} of {len(found)} intervals cover 1."
+    )
+
+
+def lines(found: list[Agreement], setting: Setting, rounds: int) -> list[str]:
+    """Return the page."""
+    sections = []
+    for other in dict.fromkeys(each.other for each in found):
+        members = [each for each in found if each.other == other]
+        sections += [f"## {other}", "", *page.table(HEADINGS, map(row, members)), "", verdict(members), ""]
+    return [
+        "# Our times beside those of other timers",
+        "",
+        f"Ten calls, each timed by both in turn ({rounds} rounds, there and back, in one process): the same tensors,",
+        f"{setting.threads} thread, {setting.dtype}, the same gradient mode. A round's ratio is that of two medians.",
+        "",
+        *sections,
+        page.machine(setting.device),
+        "",
+        "Made by `python -m benchmarks.harness.agreement`; the numbers are in [agreement.json](agreement.json).",
+    ]
+
+
+def main() -> int:
+    """Measure, print each comparison, write the page; 1 where a median ratio is not within 3 %."""
+    parser = page.options("Compare our harness with torch's own timer, and with Triton's where there is a GPU.")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=0.5, help="for a measurement by one timer")
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    setting = Setting(given.device, threads=given.threads)
+    found = []
+    for each in agreements(setting, rounds=given.rounds, seconds=given.seconds):
+        found.append(each)
+        print(f"{each.other}:", ", ".join(row(each)), flush=True)  # noqa: T201  (its output)
+    records = [each.as_record() for each in found]
+    page.publish(given.output, "agreement", lines(found, setting, given.rounds), records, given.device)
+    apart = []
+    for other in dict.fromkeys(each.other for each in found):
+        members = [each for each in found if each.other == other]
+        print(f"{other}: {verdict(members)}")  # noqa: T201
+        apart.append(abs(overall(members).median - 1) > WITHIN)
+    return int(any(apart))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Which kernel cases there are, and which of them a name asks for; read without importing torch.
+"""Kernel cases: which there are, which of them a name asks for, and what one is when it is built; without torch.
 
 A case is registered under the kind ``kernel``; :mod:`d2lbench.timing.cases` says with what traits. Where one thing has
 several implementations, ``implementations`` holds their options by name.
@@ -7,14 +7,48 @@ several implementations, ``implementations`` holds their options by name.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from d2lbench.core.errors import UsageError, nearest_name
 from d2lbench.core.kinds import KernelTraits
 from d2lbench.core.registry import REGISTRY, Entry, Registry
-from d2lbench.timing.built import PHASES, Phase
+from d2lbench.grid.kernels import phases_of
+from d2lbench.store.timings import PHASES, KernelKey, Phase, Setting
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Built:
+    """One kernel case on a device in a dtype, ready to be called: what cases hand to the measurement.
+
+    ``call`` takes ``inputs`` and returns one tensor, a scalar or not; of ``inputs`` and ``parameters`` those that
+    require gradients are differentiated. ``reference`` is the same function by another route, from float64 copies of
+    the inputs; ``tolerance`` bounds the largest error relative to the largest reference value. Where the
+    reference follows the branches that ``call`` takes at kinks, ``unfollowed`` bounds the gradients of ``call`` in
+    another form, compiled, whose branches nobody sees; at 0 nothing bounds them and they stay unproved. ``stepped``
+    returns what a step like ``step`` leads to and what it should lead to, where other phases have the reference. All
+    of them start from the same random state, so that a reference can draw what the call draws; ``random`` says that it
+    does, and that a compiled call, which draws in its own way, cannot be compared. ``flops`` and
+    ``bytes`` count, by phase, the operations done and the memory moved at least; a phase missing from ``flops`` is
+    counted by torch where torch can, and refused where it cannot.
+    """
+
+    call: Callable[..., torch.Tensor]
+    inputs: tuple[torch.Tensor, ...] = ()
+    parameters: tuple[torch.Tensor, ...] = ()
+    reference: Callable[..., torch.Tensor] | None = None
+    tolerance: float = 1e-4
+    unfollowed: float | None = None
+    random: bool = False
+    step: Callable[[], None] | None = None
+    stepped: Callable[[], tuple[torch.Tensor, torch.Tensor]] | None = None
+    flops: Mapping[str, float] = field(default_factory=dict)
+    bytes: Mapping[str, float] = field(default_factory=dict)
+    close: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -26,15 +60,19 @@ class Case:
     options: Mapping[str, Any]
     implementation: str = ""
 
+    def key(self, phase: Phase = "forward", setting: Setting | None = None) -> KernelKey:
+        """Return what identifies the time of one of its phases in a setting."""
+        return KernelKey(self.entry.name, self.implementation, self.size, phase, setting or Setting())
+
     @property
     def name(self) -> str:
         """``adam[fused]``: what is timed, whatever its size."""
-        return f"{self.entry.name}[{self.implementation}]" if self.implementation else self.entry.name
+        return self.key().case
 
     @property
     def identity(self) -> str:
         """``adam[fused]/small``: what `-k` is matched against and what the table shows."""
-        return f"{self.name}/{self.size}"
+        return str(self.key())
 
     @property
     def group(self) -> str:
@@ -54,9 +92,13 @@ class Case:
     @property
     def phases(self) -> tuple[Phase, ...]:
         """What is timed of it, in the order of work; ``whole`` goes with every ``backward``."""
-        declared = set(self.entry.traits.phases)
-        declared |= {"whole"} if "backward" in declared else set()
-        return tuple(phase for phase in PHASES if phase in declared)
+        return tuple(phase for phase in PHASES if phase in phases_of(self.entry.traits))
+
+    def build(self, device: str, dtype: torch.dtype) -> Built:
+        """Return the case on a device in a dtype."""
+        built = self.entry.factory(device, dtype, **self.entry.resolve(self.options))
+        assert isinstance(built, Built)
+        return built
 
 
 def cases(registry: Registry = REGISTRY) -> tuple[Case, ...]:

@@ -1,29 +1,29 @@
-"""The harness put to the test on this machine: what it must find is put there, and what is equal must come out equal.
+"""The harness put to the test on this machine: `python -m benchmarks.harness.self_tests -o reports/timing`.
 
-The same rules are proved on simulated machines by the tests; here they meet this machine's clocks, caches and
-neighbours.
+What it must find is put there, and what is equal must come out equal. The same rules are proved on simulated machines
+by the tests; here they meet this machine's clocks, caches and neighbours.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from scipy import stats
 
+from benchmarks.harness import page
 from d2lbench.core.generators import generator
 from d2lbench.core.registry import Registry
-from d2lbench.timing.built import Built
+from d2lbench.engine.process import prepare_process
+from d2lbench.store.timings import Setting
 from d2lbench.timing.clock import Clock, HostClock, clock_of
+from d2lbench.timing.kernels import Built, cases
 from d2lbench.timing.measure import Harness
-from d2lbench.timing.pairs import Pair, collect_pair
-from d2lbench.timing.result import Setting
-from d2lbench.timing.selection import cases
-from d2lbench.timing.stopping import RULES, Rule, summarize
-from d2lbench.timing.windows import Samples, collect, undisturbed
+from d2lbench.timing.windows import RULES, Pair, Rule, Samples, collect, collect_pair, summarize, undisturbed
 
 #: ``unsure``: this machine is too noisy to say.
 Verdict = Literal["holds", "fails", "unsure", "not run"]
@@ -49,10 +49,6 @@ class Finding:
     found: str
     verdict: Verdict
     reason: str = ""
-
-    def as_record(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return asdict(self)
 
 
 def self_tests(device: str = "cpu", *, trials: int = 100, pairs: int = 300) -> Iterator[Finding]:
@@ -144,7 +140,7 @@ def wrong_kernel(device: str) -> Finding:
     registry.register("kernel", "leaky", group="self-tests", phases=("forward", "backward"))(leaky)
     (case,) = cases(registry)
     measured = list(Harness(Setting(device)).measure(case, case.phases, 1.0))
-    refused = all(each.status == "refused" and not each.timed and not each.seconds for each in measured)
+    refused = all(each.status == "refused" and each.samples is None for each in measured)
     return _judged("wrong kernel", "a wrong kernel gets no number", measured[0].reason or "it was timed", holds=refused)
 
 
@@ -174,3 +170,46 @@ def _collected(call: Callable[[], object], clock: Clock, device: str) -> Samples
 
 def _judged(name: str, claim: str, found: str, *, holds: bool) -> Finding:
     return Finding(name, claim, found, "holds" if holds else "fails")
+
+
+def told(each: Finding) -> str:
+    """Return what was found, and why that is neither yes nor no."""
+    return "; ".join(part for part in (each.found, each.reason) if part)
+
+
+def lines(found: list[Finding], device: str) -> list[str]:
+    """Return the page."""
+    rows = [(each.claim, told(each), each.verdict) for each in found]
+    return [
+        "# The timing harness put to the test",
+        "",
+        "What must be found is put there, and what is equal must come out equal. The same rules are proved on",
+        "simulated machines by `tests/timing`; here they meet a real one. Pairs are timed in turn, window by window,",
+        "and called different where the 99.5 % interval of the median ratio does not hold 1.",
+        "",
+        *page.table(("must hold", "found", "verdict"), rows),
+        "",
+        page.machine(device),
+        "",
+        "Made by `python -m benchmarks.harness.self_tests`; the numbers are in [self-tests.json](self-tests.json).",
+    ]
+
+
+def main() -> int:
+    """Run the self-tests, print what each finds, write the page; 1 where one fails."""
+    parser = page.options("Put the timing harness to the test on this machine.")
+    parser.add_argument("--trials", type=int, default=100, help="injected slow-downs")
+    parser.add_argument("--pairs", type=int, default=300, help="pairs of equal kernels")
+    given = parser.parse_args()
+    prepare_process(1)
+    found = []
+    for each in self_tests(given.device, trials=given.trials, pairs=given.pairs):
+        found.append(each)
+        print(f"{each.verdict:<8} {each.claim}: {told(each)}", flush=True)  # noqa: T201  (its output)
+    records = [asdict(each) for each in found]
+    print(page.publish(given.output, "self-tests", lines(found, given.device), records, given.device))  # noqa: T201
+    return int(any(each.verdict == "fails" for each in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
