@@ -14,12 +14,6 @@ from d2lbench.report.words import headline
 if TYPE_CHECKING:
     from d2lbench.analysis.model import PublishedView, Report
 
-METHOD: Final = (
-    "A published number is one run, so it is held against the 95 % prediction interval of one run of ours: the mean"
-    " over seeds ± t·s·√(1 + 1/n). The interval of our mean would be the wrong one: a perfect repetition falls outside"
-    " it more often than not. This is no test and stands outside all corrections: of twenty perfect repetitions one"
-    " falls outside by luck, and where a setting differs, so may the number. ≈ marks what was read off a figure."
-)
 #: Half widths of the prediction interval that a strip shows to each side of our mean.
 REACH: Final = 2.0
 
