@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from d2lbench.report import claims, published
 from d2lbench.report.costs import cost_caption
-from d2lbench.report.dots import compared
+from d2lbench.report.dots import compared, spark
 from d2lbench.report.escape import stem
 from d2lbench.report.format import (
     NOTHING,
@@ -26,7 +26,6 @@ from d2lbench.report.format import (
     size,
 )
 from d2lbench.report.kernels import DOTS, HOT_COLD, MEMORY, ROOFLINE
-from d2lbench.report.spark import spark
 from d2lbench.report.words import KINDS, ORIGINS, caveats, in_headline, scale_sentence, second_line, tally, verdict
 
 if TYPE_CHECKING:

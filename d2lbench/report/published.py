@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from d2lbench.report.dots import HALF, SPARK_WIDTH, fixed_place
 from d2lbench.report.escape import stem
 from d2lbench.report.format import NOTHING, Effect, Unit, counted
-from d2lbench.report.spark import HALF, WIDTH, fixed_place
 from d2lbench.report.words import headline
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def theirs(entry: PublishedView) -> tuple[Theirs, ...]:
         place = HALF * (1 + (value - entry.mean) / (REACH * half)) if half > 0 else HALF
         told = f"{'≈' if entry.approximate else ''}{Unit(entry.unit).level(value)}"
         word = "" if inside is None else "inside" if inside else "outside"
-        cut = "left" if place < 0 else "right" if place > WIDTH else ""
+        cut = "left" if place < 0 else "right" if place > SPARK_WIDTH else ""
         found.append(Theirs(told, word, fixed_place(place), cut))
     return tuple(found)
 

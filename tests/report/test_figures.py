@@ -10,9 +10,8 @@ import pytest
 from d2lbench.analysis.figures import Curve, HeatMap, Panel
 from d2lbench.report.claims import claim_figure
 from d2lbench.report.curves import draw_map, draw_panel, spread_apart
-from d2lbench.report.dots import compared, swarm, ticks
+from d2lbench.report.dots import compared, spark, swarm, ticks
 from d2lbench.report.pages import contents
-from d2lbench.report.spark import spark
 from d2lbench.report.style import BASELINE, VERDICT_COLOURS, colour_map, drawing, label, log_tick
 
 SVG = "{http://www.w3.org/2000/svg}"
