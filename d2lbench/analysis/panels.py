@@ -208,17 +208,17 @@ def _rung_maps(results: Results, members: Sequence[Member]) -> Iterator[HeatMap]
     """Yield a map of change over rung for each ladder that at least two arms share."""
     average = headline_of(results.grid).average
     on_ladders = [(arm, rows) for arm, rows in members if arm.rungs and not arm.rungs[0].is_drawn]
-    for (axis, rungs), own in _gathered(on_ladders, lambda arm: (", ".join(arm.tuned_keys), _rungs(arm))).items():
+
+    def ladder(arm: Arm) -> tuple[str, tuple[str, ...]]:
+        return ", ".join(arm.tuned_keys), tuple(context_label(rung.settings) for rung in arm.rungs)
+
+    for (axis, rungs), own in _gathered(on_ladders, ladder).items():
         if len(own) > 1:
             means = [[average(column).mean for _, column in _validation(rows).items()] for _, rows in own]
             changes = [change_label(results.grid, arm) for arm, _ in own]
             yield _heat_map(
                 results, results.grid.title, axis, "validation", pd.DataFrame(means, index=changes, columns=rungs)
             )
-
-
-def _rungs(arm: Arm) -> tuple[str, ...]:
-    return tuple(context_label(rung.settings) for rung in arm.rungs)
 
 
 # -------------------------------------------------------------------------------------------------- gradient norms

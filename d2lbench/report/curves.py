@@ -86,7 +86,9 @@ def draw_panel(panel: Panel, name: str, looks: Mapping[str, Look], caption: str 
         axes.text(1.0, 1.015, f"{len(others)} more in grey", transform=axes.transAxes, ha="right", color=SOFT)
     if not curves:
         axes.text(0.5, 0.5, "no finished runs", transform=axes.transAxes, ha="center", color=SOFT)
-    return finish(figure, name, _alt(panel, curves, caption))
+    ends = "; ".join(f"{label(curve.label, 40)} ends at {number(_end(curve))}" for curve in curves[:READABLE])
+    seen = f"{panel.y_label} over {panel.x_label}. {ends or 'no finished runs'}. {caption}".strip()
+    return finish(figure, name, f"{panel.title}: {seen}" if panel.title else seen)
 
 
 def _split(curves: Sequence[Curve]) -> tuple[list[Curve], list[Curve]]:
@@ -227,12 +229,6 @@ def spread_apart(places: Sequence[float], gap: float) -> list[float]:
     return answer
 
 
-def _alt(panel: Panel, curves: Sequence[Curve], caption: str) -> str:
-    ends = "; ".join(f"{label(curve.label, 40)} ends at {number(_end(curve))}" for curve in curves[:READABLE])
-    told = ends or "no finished runs"
-    return f"{panel.title + ': ' if panel.title else ''}{panel.y_label} over {panel.x_label}. {told}. {caption}".strip()
-
-
 # ------------------------------------------------------------------------------------------------------- heat maps
 
 
@@ -248,7 +244,10 @@ def draw_map(heat: HeatMap, name: str, caption: str = "") -> Drawn:
     figure, axes = canvas(width, height, (left, MAP_RIGHT, MAP_TOP, bottom))
     if rows and columns:
         _draw_cells(axes, heat)
-        _name_cells(axes, rows, columns, slanted=slanted)
+        turned: dict[str, Any] = {"rotation": 30, "ha": "right"} if slanted else {"rotation": 0}
+        axes.set_xticks([i + 0.5 for i in range(len(columns))], columns, **turned)
+        axes.set_yticks([i + 0.5 for i in range(len(rows))], rows, rotation=0, va="center")
+        axes.tick_params(length=0)
     else:
         axes.text(0.5, 0.5, "no finished runs", transform=axes.transAxes, ha="center", color=SOFT)
     axes.grid(visible=False)
@@ -280,13 +279,6 @@ def _draw_cells(axes: Axes, heat: HeatMap) -> None:
     )  # fmt: skip
     for row, column in np.argwhere(~np.isfinite(colours)).tolist():
         axes.text(column + 0.5, row + 0.5, texts[row, column], ha="center", va="center", color=SOFT)
-
-
-def _name_cells(axes: Axes, rows: list[str], columns: list[str], *, slanted: bool) -> None:
-    turned: dict[str, Any] = {"rotation": 30, "ha": "right"} if slanted else {"rotation": 0}
-    axes.set_xticks([i + 0.5 for i in range(len(columns))], columns, **turned)
-    axes.set_yticks([i + 0.5 for i in range(len(rows))], rows, rotation=0, va="center")
-    axes.tick_params(length=0)
 
 
 def _seen_on(heat: HeatMap) -> str:

@@ -184,7 +184,14 @@ def draw_roofline(roofline: Roofline, name: str, caption: str = "") -> Drawn:
             color=BOUNDS.get(point.bound, SOFT), alpha=0.75, markeredgewidth=0,
         )  # fmt: skip
     _draw_legend(figure, roofline)
-    return finish(figure, name, _alt(roofline, caption))
+    fastest = sorted(roofline.points, key=lambda point: -point.rate)[:6]
+    told = "; ".join(
+        f"{label(point.name, 40)} {point.phase} {number(point.rate / GIGA)} GFLOP/s, bound by {point.bound}"
+        for point in fastest
+    )
+    ceiling = f"Ceilings {number(roofline.flops / GIGA)} GFLOP/s and {number(roofline.copies[-1][1] / GIGA)} GB/s"
+    alt = f"Roofline, {roofline.setting}. {ceiling}. Fastest: {told}. {caption}".strip()
+    return finish(figure, name, alt)
 
 
 def _set_axes(axes: Axes, roofline: Roofline) -> None:
@@ -240,13 +247,3 @@ def _draw_legend(figure: Figure, roofline: Roofline) -> None:
         figure.add_artist(Line2D(ends, [y, y], color=INK, linewidth=width, linestyle=dash))
         figure.text((x + 28) / ROOFLINE_WIDTH, y, text, fontsize=TEXT - 1, va="center", color=SOFT)
         x += 28 + width_of([text], TEXT - 1) + 8
-
-
-def _alt(roofline: Roofline, caption: str) -> str:
-    fastest = sorted(roofline.points, key=lambda point: -point.rate)[:6]
-    told = "; ".join(
-        f"{label(point.name, 40)} {point.phase} {number(point.rate / GIGA)} GFLOP/s, bound by {point.bound}"
-        for point in fastest
-    )
-    ceiling = f"Ceilings {number(roofline.flops / GIGA)} GFLOP/s and {number(roofline.copies[-1][1] / GIGA)} GB/s"
-    return f"Roofline, {roofline.setting}. {ceiling}. Fastest: {told}. {caption}".strip()
