@@ -58,6 +58,7 @@ def section(results: Results, store: Store, costs: Costs | None = None) -> Secti
     """Return everything about one grid."""
     grid = results.grid
     seen = {claim.id: store.claim_seen(grid.name, grid.scale, claim.id, claim.digest) for claim in grid.claims}
+    datasets = sorted({arm.config.dataset.name for arm in grid.arms if isinstance(arm.config, Config)})
     table = kernel_table(results) if grid.is_timed else arm_table(results)
     return Section(
         name=grid.name,
@@ -73,7 +74,7 @@ def section(results: Results, store: Store, costs: Costs | None = None) -> Secti
         table=table,
         figures=figure_groups(results),
         checks=check_views(results),
-        data=_data(grid),
+        data=tuple((name, REGISTRY.get(DatasetTraits, name).traits.checksum) for name in datasets),
         published=beside_published(results),
         costs=cost_table(results, table, None if grid.is_timed else costs),
     )
@@ -108,11 +109,6 @@ def _described(component: Component) -> str:
     options = [(name, value) for name, value in component.options if value is not None and name not in derived]
     inner = ", ".join(f"{name}={spelled(value)}" for name, value in options)
     return f"{component.name}({inner})" if inner else component.name
-
-
-def _data(grid: Grid) -> tuple[tuple[str, str], ...]:
-    datasets = {arm.config.dataset.name for arm in grid.arms if isinstance(arm.config, Config)}
-    return tuple((name, REGISTRY.get(DatasetTraits, name).traits.checksum) for name in sorted(datasets))
 
 
 def _provenance(store: Store, environment: str) -> tuple[tuple[str, str], ...]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import numpy as np
+import pandas as pd
+
 from d2lbench.analysis.headlines import headline_of
 from d2lbench.analysis.tables import trained
-from d2lbench.analysis.timing_model import CostPlot, CostPoint, CostRow, CostTable
+from d2lbench.analysis.timing_model import CostRow, CostTable
 from d2lbench.analysis.timings import time_of, told_machine
 from d2lbench.catalogue.models import training_examples
 from d2lbench.core.spec import Config
 
 if TYPE_CHECKING:
-    from d2lbench.analysis.model import ArmRow, ArmTable
+    from d2lbench.analysis.figures import ArmTable
     from d2lbench.analysis.results import Results
     from d2lbench.grid.arms import Arm
     from d2lbench.store import Store
@@ -35,12 +38,6 @@ class Costs:
     key: CostKey
     known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     machine: tuple[tuple[str, str], ...] = ()
-
-    def of(self, config: Config) -> tuple[str, Mapping[str, Any]] | None:
-        """Return a configuration's program and what it costs; None where that is not known."""
-        program = self.key(config)
-        found = self.known.get(program)
-        return None if found is None else (program, found)
 
 
 def known_costs(store: Store, environment: str, key: CostKey) -> Costs:
@@ -64,77 +61,56 @@ def cost_table(results: Results, table: ArmTable | None, costs: Costs | None) ->
         return None
     arms = trained(results.grid)
     programs: dict[str, int] = {}
-    pairs = [(arm, _row(results, arm, row, costs, programs)) for arm, row in zip(arms, table.rows, strict=True)]
+    data = [_judged_on(arm) for arm in arms]
+    rows = [
+        replace(_cost(results, arm, CostRow(row), costs, programs), data=judged_on if len(set(data)) > 1 else "")
+        for arm, row, judged_on in zip(arms, table.rows, data, strict=True)
+    ]
     if not programs:
         return None
     sign = headline_of(results.grid).sign
-    rows: dict[int, CostRow] = {}
-    plots = []
-    for title, members in _by_data(arms).items():
-        own = [(number, pairs[number][1]) for number in members]
-        best = optimal([(row.seconds, sign * row.quality.mean) for _, row in own])
-        own = [(number, replace(row, is_optimal=place in best)) for place, (number, row) in enumerate(own)]
-        rows |= dict(own)
-        points = tuple(_plotted(row) for _, row in own if _is_placed(row))
-        if points:
-            plots.append(CostPlot(title, table.metric, table.unit, table.as_ratio, points))
+    places = [(row.data, row.seconds, sign * row.arm.metric.mean) for row in rows]
+    frame = pd.DataFrame(places, columns=["data", "cost", "quality"])
+    best = frozenset[int]().union(*(optimal(own) for _, own in frame.groupby("data")))
     return CostTable(
-        metric=table.metric,
-        unit=table.unit,
-        as_ratio=table.as_ratio,
-        rows=tuple(rows[number] for number in range(len(pairs))),
-        plots=tuple(plots),
+        rows=tuple(replace(row, is_optimal=number in best) for number, row in enumerate(rows)),
         machine=costs.machine,
         is_tuned=any(arm.is_tuned for arm in arms),
     )
 
 
-def optimal(points: Sequence[tuple[float, float]]) -> frozenset[int]:
-    """Return which (cost, quality) no other point dominates: none costs as little and is as good, and one of both more.
+def optimal(points: pd.DataFrame) -> frozenset[int]:
+    """Return which rows (``cost``, ``quality``) no other dominates: none is both as cheap and as good, and more of one.
 
-    Points without both numbers take no part.
+    Rows without both numbers take no part.
     """
-    order = sorted(
-        (number for number, point in enumerate(points) if all(map(math.isfinite, point))),
-        key=lambda number: (points[number][0], -points[number][1]),
-    )
-    found: list[int] = []
-    best, cost_of_best = -math.inf, math.nan
-    for number in order:
-        cost, quality = points[number]
-        if quality > best or (quality == best and cost == cost_of_best):
-            found.append(number)
-            best, cost_of_best = quality, cost
-    return frozenset(found)
-
-
-def _by_data(arms: Sequence[Arm]) -> dict[str, list[int]]:
-    """Return which arms are judged on the same data, by those data in words; empty words where all are."""
-    found: dict[str, list[int]] = {}
-    for number, arm in enumerate(arms):
-        found.setdefault(_judged_on(arm), []).append(number)
-    return found if len(found) > 1 else {"": list(range(len(arms)))}
+    numbers = points[["cost", "quality"]].astype(float)
+    known = numbers[np.isfinite(numbers).all(axis=1)]
+    best = known.groupby("cost")["quality"].max()  # at each cost, the cheapest first
+    front = best[best > best.cummax().shift(fill_value=-math.inf)]
+    return frozenset(known.index[known["quality"] == known["cost"].map(front)])
 
 
 def _judged_on(arm: Arm) -> str:
-    dataset = arm.config.dataset  # type: ignore[union-attr]  # (arms that train have one)
-    return replace(
-        dataset, canonical=tuple((name, value) for name, value in dataset.canonical if name not in _TRAINING_ONLY)
-    ).label()
+    assert isinstance(arm.config, Config)  # it trains
+    dataset = arm.config.dataset
+    judging = tuple((name, value) for name, value in dataset.canonical if name not in _TRAINING_ONLY)
+    return replace(dataset, canonical=judging).label()
 
 
-def _row(results: Results, arm: Arm, row: ArmRow, costs: Costs, programs: dict[str, int]) -> CostRow:
+def _cost(results: Results, arm: Arm, row: CostRow, costs: Costs, programs: dict[str, int]) -> CostRow:
+    """Return the row with what its arm's program costs, as it is where that is not known; numbers new programs."""
     config = _trained_config(results, arm)
-    blank = CostRow(row.context, row.label, row.is_baseline, row.metric, None)
-    found = costs.of(config)
-    if found is None:
-        return blank
-    program, content = found
+    program = costs.key(config)
+    content = costs.known.get(program)
+    if content is None:
+        return row
     times = {part: time_of(each["summary"], each["status"]) for part, each in content["parts"].items()}
-    step = times.get("step")
-    steps = _epochs(results, arm, config) * _steps_of_an_epoch(config)
+    step, examples = times.get("step"), training_examples(config.dataset)
+    steps_of_an_epoch = math.nan if examples is None else float(math.ceil(examples / config.batch_size))
+    steps = _epochs(results, arm, config) * steps_of_an_epoch
     return replace(
-        blank,
+        row,
         program=programs.setdefault(program, len(programs) + 1),
         parameters=int(content["parameters"]),
         batch=int(content["batch"]),
@@ -151,12 +127,9 @@ def _trained_config(results: Results, arm: Arm) -> Config:
     """Return the configuration that stands for an arm: its own, or of a tuned one that of the rung picked most."""
     config = arm.config
     if arm.rungs:
-        picks = Counter(
-            pick
-            for seed in results.grid.seeds
-            if (pick := results.pick(arm, seed, results.grid.table_select)) is not None
-        )
-        rung = min(picks, key=lambda pick: (-picks[pick], pick)) if picks else 0
+        picked = (results.pick(arm, seed, results.grid.table_select) for seed in results.grid.seeds)
+        picks = Counter(pick for pick in picked if pick is not None)
+        rung = min(picks, key=lambda pick: (-picks[pick], pick), default=0)
         config = arm.rungs[rung].config(results.grid.seeds[0])
     assert isinstance(config, Config)
     return config
@@ -172,19 +145,3 @@ def _epochs(results: Results, arm: Arm, config: Config) -> float:
         ended = float(stopped[1][-1]) if stopped is not None and len(stopped[1]) else 0.0
         epochs.append(ended if ended > 0 else float(config.epochs))
     return sum(epochs) / len(epochs) if epochs else float(config.epochs)
-
-
-def _steps_of_an_epoch(config: Config) -> float:
-    examples = training_examples(config.dataset)
-    return math.nan if examples is None else float(math.ceil(examples / config.batch_size))
-
-
-def _is_placed(row: CostRow) -> bool:
-    return math.isfinite(row.seconds) and math.isfinite(row.quality.mean)
-
-
-def _plotted(row: CostRow) -> CostPoint:
-    quality = row.quality
-    return CostPoint(
-        row.label, row.context, row.is_baseline, row.seconds, quality.mean, quality.low, quality.high, row.is_optimal
-    )

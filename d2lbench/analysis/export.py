@@ -27,7 +27,7 @@ def frame(results: Results) -> pd.DataFrame:
     """Return a tidy table of a grid: a row per cell that it asks for, whether there is a run of it or not."""
     metrics = _metrics(results)
     rows = [
-        {**_described(results, arm, trial, cell), **_became(results, cell), **_measured(results, cell, metrics)}
+        {**_described(results, arm, trial, cell), **_measured(results, cell, metrics)}
         for arm, trial, cell in _cells(results)
     ]
     return pd.DataFrame(rows)
@@ -71,14 +71,10 @@ def _described(results: Results, arm: Arm, trial: str, cell: Cell) -> dict[str, 
         row |= {key: "" if value is None else spelled(value) for key, value in plain.items()}
     else:
         row[config.experiment.kind] = config.experiment.label()
-    return row
-
-
-def _became(results: Results, cell: Cell) -> dict[str, Any]:
     run = results.runs.get(cell.id)
     if run is None:
-        return {"status": "missing", "reason": "", "diverged_step": None}
-    return {"status": run.status, "reason": run.reason, "diverged_step": run.diverged_step}
+        return row | {"status": "missing", "reason": "", "diverged_step": None}
+    return row | {"status": run.status, "reason": run.reason, "diverged_step": run.diverged_step}
 
 
 def _measured(results: Results, cell: Cell, metrics: list[Metric]) -> dict[str, float | None]:
@@ -93,13 +89,8 @@ def _measured(results: Results, cell: Cell, metrics: list[Metric]) -> dict[str, 
 
 def as_csv(table: pd.DataFrame) -> str:
     """Return the table as CSV; text that a spreadsheet would run as a formula is quoted with an apostrophe."""
-    texts = table.select_dtypes(include=["object", "string"]).columns
-    guarded = table.assign(
-        **{
-            column: table[column].map(
-                lambda value: f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-            )
-            for column in texts
-        }
-    )
-    return str(guarded.to_csv(index=False))
+
+    def guarded(value: Any) -> Any:
+        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+    return str(table.map(guarded).to_csv(index=False))

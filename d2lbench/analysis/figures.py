@@ -1,7 +1,8 @@
-"""The numbers of figures: intervals, curves, panels, heat maps."""
+"""The numbers of tables and figures: arms, intervals, curves, panels, heat maps."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -13,6 +14,36 @@ class Interval:
     low: float
     high: float
     n: int
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One arm in a table: how it did, and how it differs from its context's baseline, seed by seed."""
+
+    context: str
+    label: str
+    is_baseline: bool
+    metric: Interval
+    tuned: str = ""  # the picks in words: "optimizer.lr 0.1 (9 of 12 seeds), 0.3 (3)", or ""
+    train: Interval | None = None
+    against_baseline: Interval | None = None  # paired differences, None for the baseline itself
+    correlation: float | None = None  # of the two arms' values over seeds: what pairing bought
+    done: int = 0
+    diverged: int = 0
+    missing: int = 0
+
+
+@dataclass(frozen=True)
+class ArmTable:
+    """The arms of a grid on one metric."""
+
+    metric: str
+    unit: str
+    train_metric: str = ""
+    rows: tuple[ArmRow, ...] = ()
+    trivial_label: str = ""  # "majority class", "best constant", or ""
+    trivial: float = math.nan
+    as_ratio: bool = False  # arms differ in logarithms, and means are geometric
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,8 @@ def shown_metric(name: str, **options: Value) -> Metric:
 
 ACCURACY: Final = Headline("accuracy", "share", as_ratio=False, trivial_label="majority class", when_diverged="chance")
 LOSS: Final = Headline("loss", "", as_ratio=True, trivial_label="best constant", when_diverged="the best constant")
+#: Of grids that time kernels.
+TIME: Final = Headline("time", "s", as_ratio=True, trivial_label="", when_diverged="")
 
 
 def predicts_numbers(config: Configuration) -> bool:

@@ -11,39 +11,9 @@ from typing import TYPE_CHECKING
 from d2lbench.analysis.statistics import Part
 
 if TYPE_CHECKING:
-    from d2lbench.analysis.figures import FigureGroup, Interval
+    from d2lbench.analysis.figures import ArmTable, FigureGroup
     from d2lbench.analysis.statistics import Judgement
     from d2lbench.analysis.timing_model import CostTable, Kernels
-
-
-@dataclass(frozen=True)
-class ArmRow:
-    """One arm in a table: how it did, and how it differs from its context's baseline, seed by seed."""
-
-    context: str
-    label: str
-    is_baseline: bool
-    tuned: str  # the picks in words: "optimizer.lr 0.1 (9 of 12 seeds), 0.3 (3)", or ""
-    metric: Interval
-    train: Interval
-    against_baseline: Interval | None  # paired differences, None for the baseline itself
-    correlation: float | None  # of the two arms' values over seeds: what pairing bought
-    done: int
-    diverged: int
-    missing: int
-
-
-@dataclass(frozen=True)
-class ArmTable:
-    """The arms of a grid on one metric."""
-
-    metric: str
-    unit: str
-    train_metric: str
-    rows: tuple[ArmRow, ...]
-    trivial_label: str  # "majority class", "best constant", or ""
-    trivial: float
-    as_ratio: bool = False  # arms differ in logarithms, and means are geometric
 
 
 @dataclass(frozen=True)
@@ -177,3 +147,8 @@ class Report:
     def published(self) -> tuple[PublishedView, ...]:
         """All published numbers, in the order of the grids."""
         return tuple(entry for section in self.sections for entry in section.published)
+
+    @property
+    def data(self) -> tuple[tuple[str, str], ...]:
+        """All datasets, each with its checksum."""
+        return tuple(sorted({pair for section in self.sections for pair in section.data}))

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pandas as pd
 
-from d2lbench.analysis.figures import Interval
-from d2lbench.analysis.headlines import headline_of, interval, shown_metric
-from d2lbench.analysis.model import ArmRow, ArmTable
+from d2lbench.analysis.figures import ArmRow, ArmTable
+from d2lbench.analysis.headlines import TIME, headline_of, interval, shown_metric
 from d2lbench.analysis.statistics import paired_correlation
 from d2lbench.core.spec import Component, Config, Measurement, spelled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from d2lbench.analysis.headlines import Headline
     from d2lbench.analysis.results import Results
-    from d2lbench.catalogue.metrics import Record
     from d2lbench.grid.arms import Arm, Setting
-    from d2lbench.grid.claims.statement import Metric
     from d2lbench.grid.model import Grid
 
 
@@ -58,123 +56,102 @@ def trained(grid: Grid) -> list[Arm]:
     ]
 
 
+#: How often a cell ended, ended badly, or is not there.
+STATES: Final = ("done", "diverged", "missing")
+_COLUMNS: Final = (
+    "arm", "seed", "rung", "cell", "status", "picked", "test", "train", "validation", "trivial", "constant_loss",
+)  # fmt: skip
+
+
+def arm_frame(results: Results) -> pd.DataFrame:
+    """Return what became of the trained arms: a row for each trial of a tuned arm at a seed, one of any other arm.
+
+    ``arm`` is the arm's place among the trained ones. ``test`` and ``train`` are the headline's values at the end of
+    training where a row stands for its arm (``picked``), ``validation`` those that picked it; ``trivial`` is what the
+    predictor that never looks at the input gets. All are NaN where they are not known.
+    """
+    headline, select, rows = headline_of(results.grid), results.grid.table_select, []
+    for number, arm in enumerate(trained(results.grid)):
+        for seed in results.grid.seeds:
+            pick = results.pick(arm, seed, select) if arm.rungs else 0
+            for rung, cell in enumerate(arm.candidates(seed)):
+                run, record = results.run(cell), results.record(cell)
+                splits = {"test": rung == pick, "train": rung == pick, "validation": arm.is_tuned}
+                row = {
+                    split: results.read(cell, headline.metric(split)) for split, is_read in splits.items() if is_read
+                }
+                row |= {"arm": number, "seed": seed, "rung": rung, "cell": cell, "picked": rung == pick}
+                if record is not None:
+                    row |= {"trivial": headline.trivial(record), "constant_loss": record.constant_loss}
+                rows.append(row | {"status": "missing" if run is None else run.status})
+    frame = pd.DataFrame(rows, columns=_COLUMNS)
+    numbers = frame[[*_COLUMNS[6:]]].astype(float)
+    return frame.assign(picked=frame["picked"].astype(bool), **numbers.where(np.isfinite(numbers)))
+
+
 def arm_table(results: Results) -> ArmTable | None:
     """Return the table of a grid that trains, None for one that measures."""
     arms = trained(results.grid)
     if not arms:
         return None
-    baselines = {arm.context: arm for arm in arms if arm.is_baseline}
-    headline = headline_of(results.grid)
+    headline, frame = headline_of(results.grid), arm_frame(results)
+    first = frame[frame["arm"] == 0]
+    label, loss = headline.trivial_label, first.loc[first["rung"] == 0, "constant_loss"].mean()
+    if not headline.as_ratio and math.isfinite(loss):
+        label = f"{label} (class frequencies: test loss {loss:.3f})"
     return ArmTable(
         metric=f"test {headline.word}, last epoch",
         unit=headline.unit,
         train_metric=f"training {headline.word}, last epoch",
-        rows=tuple(_row(results, arm, baselines.get(arm.context)) for arm in arms),
-        trivial_label=_trivial_label(results, arms),
-        trivial=trivial(results, arms),
+        rows=tuple(_rows(results, arms, frame)),
+        trivial_label=label,
+        trivial=trivial(headline, first),
         as_ratio=headline.as_ratio,
     )
 
 
-def _row(results: Results, arm: Arm, baseline: Arm | None) -> ArmRow:
-    headline = headline_of(results.grid)
-    values, training = (_values(results, arm, headline.metric(split)) for split in ("test", "train"))
-    differences, correlation = None, None
-    if baseline is not None and arm is not baseline:
-        pairs = [
-            (headline.scaled(value), headline.scaled(other))
-            for value, other in zip(values, _values(results, baseline, headline.metric("test")), strict=True)
-            if value is not None and other is not None and math.isfinite(value) and math.isfinite(other)
-        ]
-        differences = interval([value - other for value, other in pairs])
-        correlation = paired_correlation(*zip(*pairs, strict=True)) if len(pairs) > 1 else None
-    return ArmRow(
-        context=context_label(arm.context),
-        label=change_label(results.grid, arm),
-        is_baseline=arm.is_baseline,
-        tuned=results.picks_in_words(arm, results.grid.table_select),
-        metric=headline.average(values),
-        train=headline.average(training),
-        against_baseline=differences,
-        correlation=correlation,
-        **_states(results, arm),
+def _rows(results: Results, arms: Sequence[Arm], frame: pd.DataFrame) -> Iterator[ArmRow]:
+    headline, picked = headline_of(results.grid), frame[frame["picked"]]
+    states = pd.crosstab(frame["arm"], frame["status"]).reindex(columns=STATES, fill_value=0)
+    test, train = (
+        picked.pivot_table(split, "seed", "arm", aggfunc="first", dropna=False).reindex(columns=range(len(arms)))
+        for split in ("test", "train")
     )
+    scaled = test.map(headline.scaled)  # one number per seed and arm, as arms are compared
+    baselines = {arm.context: number for number, arm in enumerate(arms) if arm.is_baseline}
+    for number, arm in enumerate(arms):
+        differences, correlation = None, None
+        if not arm.is_baseline and arm.context in baselines:
+            pairs = scaled[[number, baselines[arm.context]]].dropna().to_numpy()
+            differences = interval(pairs[:, 0] - pairs[:, 1])
+            correlation = paired_correlation(*pairs.T) if len(pairs) > 1 else None
+        yield ArmRow(
+            context=context_label(arm.context),
+            label=change_label(results.grid, arm),
+            is_baseline=arm.is_baseline,
+            metric=headline.average(test[number]),
+            tuned=results.picks_in_words(arm, results.grid.table_select),
+            train=headline.average(train[number]),
+            against_baseline=differences,
+            correlation=correlation,
+            **{state: int(states[state][number]) for state in STATES},
+        )
 
 
-def _values(results: Results, arm: Arm, metric: Metric) -> list[float | None]:
-    readings = (results.reading(arm, seed, metric, "tuned", results.grid.table_select) for seed in results.grid.seeds)
-    return [None if reading is None else reading.value for reading in readings]
-
-
-def _states(results: Results, arm: Arm) -> dict[str, int]:
-    """Count an arm's runs, trials included: those that ended, those that diverged, those that are not there."""
-    states = {"done": 0, "diverged": 0, "missing": 0}
-    for seed in results.grid.seeds:
-        for cell in arm.candidates(seed):
-            run = results.run(cell)
-            states["missing" if run is None else run.status] += 1
-    return states
-
-
-def trivial(results: Results, arms: Sequence[Arm]) -> float:
-    """Return what the predictor that never looks at the input gets on the test split, averaged as the arms are."""
-    headline = headline_of(results.grid)
-    return headline.average(headline.trivial(record) for record in _first_arm(results, arms)).mean
-
-
-def _trivial_label(results: Results, arms: Sequence[Arm]) -> str:
-    """Name the predictors that never look at the input, with the loss of answering with the class frequencies."""
-    label = headline_of(results.grid).trivial_label
-    loss = _mean(record.constant_loss for record in _first_arm(results, arms))
-    if headline_of(results.grid).as_ratio or not math.isfinite(loss):
-        return label
-    return f"{label} (class frequencies: test loss {loss:.3f})"
-
-
-def _first_arm(results: Results, arms: Sequence[Arm]) -> list[Record]:
-    found = (results.record(arm.candidates(seed)[0]) for arm in arms[:1] for seed in results.grid.seeds)
-    return [record for record in found if record is not None]
-
-
-def _mean(values: Iterable[float]) -> float:
-    known = [value for value in values if math.isfinite(value)]
-    return float(np.mean(known)) if known else math.nan
-
-
-_NONE = Interval(math.nan, math.nan, math.nan, 0)
+def trivial(headline: Headline, rows: pd.DataFrame) -> float:
+    """Return what a predictor that never looks at the input gets on an arm's test data, averaged as the arms are."""
+    return headline.average(rows.loc[rows["rung"] == 0, "trivial"]).mean
 
 
 def kernel_table(results: Results) -> ArmTable | None:
     """Return the kernels of a grid with their times, geometric means over the rounds; None where nothing is timed."""
-    rows = [row for arm in results.grid.arms if (row := _kernel_row(results, arm)).metric.n]
-    if not rows:
-        return None
-    return ArmTable(
-        metric="time of a call, the median of a process",
-        unit="s",
-        train_metric="",
-        rows=tuple(rows),
-        trivial_label="",
-        trivial=math.nan,
-        as_ratio=True,
-    )
-
-
-def _kernel_row(results: Results, arm: Arm) -> ArmRow:
-    seeds = results.grid.seeds
-    values = [results.read(arm.default(seed), shown_metric("time", kernel="")) for seed in seeds]
-    logs = interval(math.log(value) for value in values if value is not None and value > 0)
-    runs = [results.run(arm.default(seed)) for seed in seeds]
-    return ArmRow(
-        context=context_label(arm.context),
-        label=change_label(results.grid, arm),
-        is_baseline=arm.is_baseline,
-        tuned="",
-        metric=replace(logs, mean=math.exp(logs.mean), low=math.exp(logs.low), high=math.exp(logs.high)),
-        train=_NONE,
-        against_baseline=None,
-        correlation=None,
-        done=sum(run is not None for run in runs),
-        diverged=0,
-        missing=sum(run is None for run in runs),
-    )
+    rows = []
+    for arm in results.grid.arms:
+        cells = [arm.default(seed) for seed in results.grid.seeds]
+        times = TIME.average(results.read(cell, shown_metric("time", kernel="")) for cell in cells)
+        if times.n:
+            done = sum(results.run(cell) is not None for cell in cells)
+            label, missing = change_label(results.grid, arm), len(cells) - done
+            rows.append(ArmRow(context_label(arm.context), label, arm.is_baseline, times, done=done, missing=missing))
+    metric = "time of a call, the median of a process"
+    return ArmTable(metric, TIME.unit, rows=tuple(rows), as_ratio=TIME.as_ratio) if rows else None

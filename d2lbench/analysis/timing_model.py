@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from d2lbench.analysis.statistics import Interval
+
 if TYPE_CHECKING:
-    from d2lbench.analysis.figures import Interval, Panel
+    from collections.abc import Mapping
+
+    from d2lbench.analysis.figures import ArmRow, Panel
 
 
 @dataclass(frozen=True)
@@ -22,27 +27,37 @@ class Time:
     status: str = "precise"
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """One time over another with its 95 % interval; NaN ends where either has none."""
+#: A line of a plot of times: a label, and a time for each series that has one.
+Line = tuple[str, "Mapping[str, Time]"]
 
-    value: float
-    low: float
-    high: float
+
+def ratio(first: Time, second: Time) -> Interval:
+    """Return first over second; its interval recovers the variances of both logarithms from their own intervals.
+
+    Zou and Donner, Construction of confidence limits about effect measures (2008): the distances of the log ratio's
+    ends are the roots of the sums of squares of the distances that move it the same way. The ends are NaN where either
+    time has none.
+    """
+    value = first.median / second.median
+    down = math.hypot(_log(first.median, first.low), _log(second.high, second.median))
+    up = math.hypot(_log(first.high, first.median), _log(second.median, second.low))
+    return Interval(value, value * math.exp(-down), value * math.exp(up), 0.95)
+
+
+def _log(larger: float, smaller: float) -> float:
+    return math.log(larger / smaller) if larger > 0 and smaller > 0 else math.nan
 
 
 @dataclass(frozen=True)
 class CostRow:
     """An arm's costs beside how well it does. Rows with one ``program`` share what was measured, as they do the same.
 
-    ``memory`` is in bytes; ``seconds`` is what a whole run's training steps take, NaN where no step was timed.
+    ``memory`` is in bytes; ``steps`` are those of a whole run and ``seconds`` what they take, NaN where no step was
+    timed. ``data`` says on which data the arm is judged, empty where all arms are judged on the same.
     """
 
-    context: str
-    label: str
-    is_baseline: bool
-    quality: Interval
-    program: int | None
+    arm: ArmRow
+    program: int | None = None
     parameters: int = 0
     batch: int = 0
     forward: Time | None = None
@@ -50,80 +65,48 @@ class CostRow:
     step: Time | None = None
     memory: float | None = None
     steps: float = 0.0
-    seconds: float = float("nan")
+    seconds: float = math.nan
+    data: str = ""
     is_optimal: bool = False  # no other arm on the same data is both as cheap and as good
 
-
-@dataclass(frozen=True)
-class CostPoint:
-    """An arm in a plot of quality against cost; ``low`` and ``high`` bound the quality."""
-
-    label: str
-    context: str
-    is_baseline: bool
-    cost: float
-    quality: float
-    low: float
-    high: float
-    is_optimal: bool
-
-
-@dataclass(frozen=True)
-class CostPlot:
-    """The arms that are judged on the same data."""
-
-    title: str
-    metric: str
-    unit: str
-    is_log: bool
-    points: tuple[CostPoint, ...]
+    @property
+    def is_placed(self) -> bool:
+        """Whether both its cost and its quality are known, so that it can be plotted."""
+        return math.isfinite(self.seconds) and math.isfinite(self.arm.metric.mean)
 
 
 @dataclass(frozen=True)
 class CostTable:
-    """What the arms of a grid cost to train, each alone, on one machine."""
+    """What the arms of a grid cost to train, each alone, on one machine; their qualities are those of its arm table."""
 
-    metric: str
-    unit: str
-    as_ratio: bool
     rows: tuple[CostRow, ...]
-    plots: tuple[CostPlot, ...]
     machine: tuple[tuple[str, str], ...]
     is_tuned: bool = False
 
 
 @dataclass(frozen=True)
 class KernelRow:
-    """A kernel case at one size: its phases side by side, and what its place below the ceilings is.
+    """A kernel case at one size: its times by phase, and what its place below the ceilings is.
 
     ``places`` holds, by phase, which ceiling binds (``compute``, ``memory``, ``launch``) and the share of it reached.
     """
 
     case: str
     size: str
-    forward: Time | None = None
-    backward: Time | None = None
-    step: Time | None = None
-    ratio: Ratio | None = None
+    times: Mapping[str, Time]
     places: tuple[tuple[str, str, float], ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """``relu/small``."""
+        return f"{self.case}/{self.size}"
 
-@dataclass(frozen=True)
-class DotRow:
-    """One line of a plot of times: what each of some series took."""
-
-    label: str
-    times: tuple[tuple[str, Time], ...]
-
-
-@dataclass(frozen=True)
-class DotPlot:
-    """Times on one axis, a line for each thing, a dot for each series."""
-
-    title: str
-    series: tuple[str, ...]
-    rows: tuple[DotRow, ...]
+    @property
+    def ratio(self) -> Interval | None:
+        """Backward over forward, where both were timed."""
+        both = "forward" in self.times and "backward" in self.times
+        return ratio(self.times["backward"], self.times["forward"]) if both else None
 
 
 @dataclass(frozen=True)
@@ -133,15 +116,33 @@ class KernelGroup:
     name: str
     setting: str
     rows: tuple[KernelRow, ...]
-    plot: DotPlot
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The phases that some row has a time of, in the order of a training step."""
+        return tuple(phase for phase in ("forward", "backward", "step") if any(phase in row.times for row in self.rows))
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """Its plot: forward beside backward, or where only steps are timed, a time for each implementation.
+
+        Implementations stand in brackets behind the name: ``adam[fused]``.
+        """
+        passes = [(row.name, {p: row.times[p] for p in ("forward", "backward") if p in row.times}) for row in self.rows]
+        if any(times for _, times in passes):
+            return tuple(line for line in passes if line[1])
+        lines: dict[str, dict[str, Time]] = {}
+        for row in self.rows:
+            name, _, implementation = row.case.partition("[")
+            lines.setdefault(f"{name}/{row.size}", {})[implementation.rstrip("]") or "step"] = row.times["step"]
+        return tuple(lines.items())
 
 
 @dataclass(frozen=True)
 class RooflinePoint:
     """A timed phase: operations for each byte that it must move, operations a second, and what binds it."""
 
-    case: str
-    group: str
+    name: str
     phase: str
     intensity: float
     rate: float
@@ -163,14 +164,16 @@ class Roofline:
 
 @dataclass(frozen=True)
 class HotCold:
-    """A phase with its tensors in a cache and with them in memory."""
+    """A phase, such as ``relu/small forward``, with its tensors in a cache and with them in memory."""
 
-    case: str
-    size: str
-    phase: str
+    name: str
     hot: Time
     cold: Time
-    ratio: Ratio
+
+    @property
+    def ratio(self) -> Interval:
+        """Cold over hot."""
+        return ratio(self.cold, self.hot)
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,6 @@ class Kernels:
     groups: tuple[KernelGroup, ...]
     rooflines: tuple[Roofline, ...]
     hot_cold: tuple[HotCold, ...]
-    hot_cold_plot: DotPlot | None
     memory: tuple[Panel, ...]
     refused: tuple[tuple[str, str], ...] = ()  # what has no number, and why
     other_machines: int = 0  # whose timings the store holds, too

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import pandas as pd
+
 from d2lbench.analysis.figures import Curve, Panel
-from d2lbench.analysis.timing_model import (
-    DotPlot,
-    DotRow,
-    HotCold,
-    KernelGroup,
-    KernelRow,
-    Kernels,
-    Ratio,
-    Roofline,
-    RooflinePoint,
-    Time,
-)
+from d2lbench.analysis.timing_model import HotCold, KernelGroup, KernelRow, Kernels, Roofline, RooflinePoint, Time
 
 if TYPE_CHECKING:
-    from d2lbench.store import Store, Timing
+    from d2lbench.store import Store
 
 #: The facts of a machine that a reader of times needs first, in order.
 _FACTS: Final = (
@@ -31,6 +22,12 @@ _FACTS: Final = (
 _MEBIBYTE: Final = 2.0**20
 _SHOWN_PHASES: Final = ("forward", "backward", "step")
 _MEMORY_AXES: Final = {"depth": "hidden layers", "batch": "examples in a batch"}
+#: What a timing shares with the ceilings that it is held against, and with its twin of the other cache.
+_SHARED: Final = ["device", "dtype", "threads"]
+_COLUMNS: Final = [
+    "case", "size", "name", "group", "phase", "time", "host_bound", "bound", "share", "flops", "bytes",
+    "setting", "compiled", "cold", *_SHARED,
+]  # fmt: skip
 
 
 def kernels(store: Store, environment: str) -> Kernels | None:
@@ -40,64 +37,58 @@ def kernels(store: Store, environment: str) -> Kernels | None:
         return None
     machine = stored[-1].machine
 
-    def own(timings: Iterable[Timing]) -> list[dict[str, Any]]:
-        return [each.content for each in timings if (each.machine, each.environment) == (machine, environment)]
+    def own(kind: Any) -> list[dict[str, Any]]:
+        here = (machine, environment)
+        return [each.content for each in store.timings(kind) if (each.machine, each.environment) == here]
 
-    cases = own(stored)
-    facts = own(store.timings("machine"))
-    timed = [case for case in cases if case["summary"]]
-    hot_cold = tuple(_hot_cold(timed))
+    cases = own("case")
+    facts = own("machine")
+    timed = _frame([case for case in cases if case["summary"]])
     return Kernels(
         machine=told_machine(facts[-1] if facts else {}),
         groups=tuple(_groups(timed)),
-        rooflines=tuple(_rooflines(timed, own(store.timings("ceilings")))),
-        hot_cold=hot_cold,
-        hot_cold_plot=_hot_cold_plot(hot_cold),
-        memory=tuple(_memory(own(store.timings("memory")))),
-        refused=tuple((_identity(case) + f" {case['phase']}", case["reason"]) for case in cases if not case["summary"]),
+        rooflines=tuple(_rooflines(timed, own("ceilings"))),
+        hot_cold=tuple(_hot_cold(timed)),
+        memory=tuple(_memory(own("memory"))),
+        refused=tuple(
+            (f"{case['case']}/{case['size']} {case['phase']}", case["reason"]) for case in cases if not case["summary"]
+        ),
         other_machines=len({each.machine for each in stored}) - 1,
     )
 
 
 def told_machine(facts: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Return a machine's facts in words, the ones first that decide times."""
-    told = {name: _told(name, facts[name]) for name in _FACTS if facts.get(name) is not None}
-    return tuple((name.replace("_", " "), text) for name, text in told.items())
 
+    def words(name: str, value: Any) -> str:
+        if name == "last_level_cache":
+            return f"{value / _MEBIBYTE:g} MiB"
+        return f"{value:.2f}" if isinstance(value, float) else str(value)
 
-def _told(name: str, value: Any) -> str:
-    if name == "last_level_cache":
-        return f"{value / _MEBIBYTE:g} MiB"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    known = {name: facts[name] for name in _FACTS if facts.get(name) is not None}
+    return tuple((name.replace("_", " "), words(name, value)) for name, value in known.items())
 
 
 def time_of(summary: Mapping[str, Any] | None, status: str) -> Time | None:
     """Return a stored summary as a time; None where there is none."""
     if not summary or not summary.get("median"):
         return None
-    low, high = (_number(summary.get(end)) for end in ("low", "high"))
+    low, high = (math.nan if (value := summary.get(end)) is None else float(value) for end in ("low", "high"))
     return Time(float(summary["median"]), low, high, status)
 
 
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
-
-
-def ratio(first: Time, second: Time) -> Ratio:
-    """Return first over second; its interval recovers the variances of both logarithms from their own intervals.
-
-    Zou and Donner, Construction of confidence limits about effect measures (2008): the distances of the log ratio's
-    ends are the roots of the sums of squares of the distances that move it the same way.
-    """
-    value = first.median / second.median
-    down = math.hypot(_log(first.median, first.low), _log(second.high, second.median))
-    up = math.hypot(_log(first.high, first.median), _log(second.median, second.low))
-    return Ratio(value, value * math.exp(-down), value * math.exp(up))
-
-
-def _log(larger: float, smaller: float) -> float:
-    """Return the log of a ratio; NaN where an end of an interval is unknown."""
-    return math.log(larger / smaller) if larger > 0 and smaller > 0 else math.nan
+def _frame(cases: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return a row for each timed phase: what it is, in which setting, its time, its work and what binds it."""
+    rows = []
+    for case in cases:
+        place, work = case.get("place") or {}, case.get("work") or {}
+        row = {name: case[name] for name in ("case", "size", "group", "phase")}
+        row |= {"name": f"{case['case']}/{case['size']}", "time": time_of(case["summary"], case["status"])}
+        row |= {"host_bound": bool(case.get("host_bound")), "bound": place.get("bound"), "share": place.get("share")}
+        row |= {"flops": work.get("flops") or 0.0, "bytes": work.get("bytes") or 0.0}
+        row |= {name: case["setting"][name] for name in ("compiled", "cold", *_SHARED)}
+        rows.append(row | {"setting": setting_label(case["setting"])})
+    return pd.DataFrame(rows, columns=_COLUMNS, dtype=object).dropna(subset="time")
 
 
 def setting_label(setting: Mapping[str, Any]) -> str:
@@ -110,153 +101,66 @@ def setting_label(setting: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _identity(case: Mapping[str, Any]) -> str:
-    return f"{case['case']}/{case['size']}"
+def _groups(timed: pd.DataFrame) -> Iterator[KernelGroup]:
+    """Yield the groups, a setting after the other: hot before cold, as it is timed first, and float32 before others."""
+    order = ["compiled", "cold", "is_other", "dtype", "threads", "group"]
+    ordered = timed.assign(is_other=timed["dtype"] != "float32").sort_values(order, kind="stable")
+    for (setting, group), members in ordered.groupby(["setting", "group"], sort=False):
+        rows = tuple(_row(phases) for _, phases in members.groupby("name", sort=False))
+        if shown := tuple(row for row in rows if row.times):
+            yield KernelGroup(str(group), str(setting), shown)
 
 
-def _gathered(cases: Iterable[Mapping[str, Any]], key: Any) -> dict[Any, list[Mapping[str, Any]]]:
-    found: dict[Any, list[Mapping[str, Any]]] = {}
-    for case in cases:
-        found.setdefault(key(case), []).append(case)
-    return found
-
-
-# ---------------------------------------------------------------------------------------------------------- groups
-
-
-def _groups(cases: Sequence[Mapping[str, Any]]) -> Iterator[KernelGroup]:
-    """Yield the groups, a setting after the other; hot before cold, as it is timed first."""
-    ordered = sorted(cases, key=lambda case: (_setting_order(case["setting"]), case["group"]))
-    for (setting, group), members in _gathered(
-        ordered, lambda case: (setting_label(case["setting"]), case["group"])
-    ).items():
-        rows = tuple(_row(phases) for phases in _gathered(members, _identity).values())
-        shown = tuple(row for row in rows if row.forward or row.backward or row.step)
-        if shown:
-            yield KernelGroup(group, setting, shown, _plot(f"{group}, {setting}", shown))
-
-
-def _setting_order(setting: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (
-        setting["compiled"],
-        setting["cold"],
-        setting["dtype"] != "float32",
-        setting["dtype"],
-        setting["threads"],
-    )
-
-
-def _row(members: Sequence[Mapping[str, Any]]) -> KernelRow:
+def _row(phases: pd.DataFrame) -> KernelRow:
     """Return a case's phases in one row, each as it was timed last."""
-    by_phase = {case["phase"]: case for case in members}
-    times = {phase: time_of(case["summary"], case["status"]) for phase, case in by_phase.items()}
-    forward, backward = times.get("forward"), times.get("backward")
-    places = tuple(
-        (phase, str(place["bound"]), float(place["share"]))
-        for phase in _SHOWN_PHASES
-        if phase in by_phase and (place := by_phase[phase].get("place"))
-    )
-    notes = [f"{phase} unconverged" for phase in _SHOWN_PHASES if (time := times.get(phase)) and _open(time)]
-    notes += [f"{phase} host-bound" for phase in _SHOWN_PHASES if by_phase.get(phase, {}).get("host_bound")]
+    last = {row["phase"]: row for row in phases.to_dict("records")}
+    shown = {phase: last[phase] for phase in _SHOWN_PHASES if phase in last}
+    notes = [f"{phase} unconverged" for phase, row in shown.items() if row["time"].status != "precise"]
     return KernelRow(
-        case=str(members[0]["case"]),
-        size=str(members[0]["size"]),
-        forward=forward,
-        backward=backward,
-        step=times.get("step"),
-        ratio=ratio(backward, forward) if forward and backward else None,
-        places=places,
-        notes=tuple(notes),
+        case=str(phases["case"].iloc[0]),
+        size=str(phases["size"].iloc[0]),
+        times={phase: row["time"] for phase, row in shown.items()},
+        places=tuple((phase, row["bound"], float(row["share"])) for phase, row in shown.items() if row["bound"]),
+        notes=(*notes, *(f"{phase} host-bound" for phase, row in shown.items() if row["host_bound"])),
     )
 
 
-def _open(time: Time) -> bool:
-    return time.status != "precise"
-
-
-def _plot(title: str, rows: Sequence[KernelRow]) -> DotPlot:
-    """Return a group's plot: forward beside backward, or where only steps are timed, a dot for each implementation.
-
-    Implementations stand in brackets behind the name: ``adam[fused]``.
-    """
-    if any(row.forward or row.backward for row in rows):
-        pairs = [
-            DotRow(
-                f"{row.case}/{row.size}",
-                tuple((name, time) for name, time in (("forward", row.forward), ("backward", row.backward)) if time),
+def _rooflines(timed: pd.DataFrame, ceilings: Sequence[Mapping[str, Any]]) -> Iterator[Roofline]:
+    """Yield a roofline for every setting whose ceilings were measured, with every phase that does some work below."""
+    placed = timed[timed["phase"].isin(_SHOWN_PHASES) & timed["bound"].notna() & (timed["flops"] * timed["bytes"] > 0)]
+    for ceiling in ceilings:
+        own = placed[(placed[_SHARED] == [ceiling[name] for name in _SHARED]).all(axis=1)]
+        copies = tuple((float(size), float(rate)) for size, rate in ceiling["copies"])
+        for setting, members in own.groupby("setting", sort=False):
+            points = tuple(
+                RooflinePoint(
+                    row["name"],
+                    row["phase"],
+                    row["flops"] / row["bytes"],
+                    row["flops"] / row["time"].median,
+                    row["bound"],
+                )
+                for row in members.to_dict("records")
             )
-            for row in rows
-        ]
-        return DotPlot(title, ("forward", "backward"), tuple(pair for pair in pairs if pair.times))
-    lines: dict[str, list[tuple[str, Time]]] = {}
-    for row in rows:
-        name, _, implementation = row.case.partition("[")
-        if row.step is not None:
-            lines.setdefault(f"{name}/{row.size}", []).append((implementation.rstrip("]") or "step", row.step))
-    series = dict.fromkeys(name for times in lines.values() for name, _ in times)
-    return DotPlot(title, tuple(series), tuple(DotRow(label, tuple(times)) for label, times in lines.items()))
+            yield Roofline(str(setting), float(ceiling["flops"]), copies, points)
 
 
-# ------------------------------------------------------------------------------------------------------- rooflines
-
-
-def _rooflines(cases: Sequence[Mapping[str, Any]], ceilings: Sequence[Mapping[str, Any]]) -> Iterator[Roofline]:
-    """Yield a roofline for every setting whose ceilings were measured, forward and backward passes below them."""
-    for found in ceilings:
-        own = [case for case in cases if all(case["setting"][name] == found[name] for name in _SHARED)]
-        for setting, members in _gathered(own, lambda case: setting_label(case["setting"])).items():
-            points = tuple(point for case in members if (point := _point(case)) is not None)
-            if points:
-                copies = tuple((float(size), float(rate)) for size, rate in found["copies"])
-                yield Roofline(setting, float(found["flops"]), copies, points)
-
-
-_SHARED: Final = ("device", "dtype", "threads")
-
-
-def _point(case: Mapping[str, Any]) -> RooflinePoint | None:
-    work, place = case.get("work"), case.get("place")
-    if case["phase"] not in _SHOWN_PHASES or not work or not place or not (work["flops"] and work["bytes"]):
-        return None
-    intensity, rate = work["flops"] / work["bytes"], work["flops"] / case["summary"]["median"]
-    return RooflinePoint(_identity(case), str(case["group"]), case["phase"], intensity, rate, str(place["bound"]))
-
-
-# ---------------------------------------------------------------------------------------------------- hot and cold
-
-
-def _hot_cold(cases: Sequence[Mapping[str, Any]]) -> Iterator[HotCold]:
+def _hot_cold(timed: pd.DataFrame) -> Iterator[HotCold]:
     """Yield every phase that was timed both ways, all else being equal."""
-
-    def key(case: Mapping[str, Any]) -> tuple[Any, ...]:
-        setting = case["setting"]
-        return (case["case"], case["size"], case["phase"], setting["compiled"], *(setting[name] for name in _SHARED))
-
-    for members in _gathered(cases, key).values():
-        by_kind = {bool(case["setting"]["cold"]): time_of(case["summary"], case["status"]) for case in members}
-        hot, cold = by_kind.get(False), by_kind.get(True)
-        first = members[0]
-        if hot and cold and first["phase"] in _SHOWN_PHASES:
-            yield HotCold(first["case"], first["size"], first["phase"], hot, cold, ratio(cold, hot))
-
-
-def _hot_cold_plot(pairs: Sequence[HotCold]) -> DotPlot | None:
-    rows = tuple(
-        DotRow(f"{pair.case}/{pair.size} {pair.phase}", (("hot", pair.hot), ("cold", pair.cold))) for pair in pairs
-    )
-    return DotPlot("hot and cold cache", ("hot", "cold"), rows) if rows else None
-
-
-# ---------------------------------------------------------------------------------------------------------- memory
+    shown = timed[timed["phase"].isin(_SHOWN_PHASES)]
+    for (name, phase, *_), members in shown.groupby(["name", "phase", "compiled", *_SHARED], sort=False):
+        by_cache = dict(zip(members["cold"].map(bool), members["time"], strict=True))
+        if len(by_cache) == 2:  # noqa: PLR2004  (hot and cold)
+            yield HotCold(f"{name} {phase}", by_cache[False], by_cache[True])
 
 
 def _memory(rows: Sequence[Mapping[str, Any]]) -> Iterator[Panel]:
     """Yield a panel for every axis that memory was measured along: training beside prediction, in mebibytes."""
-    for axis, members in _gathered(rows, lambda row: row["axis"]).items():
-        curves = []
-        for what, points in _gathered(members, lambda row: row["what"]).items():
-            ordered = sorted(points, key=lambda row: row[axis])
-            x = tuple(float(row[axis]) for row in ordered)
-            y = tuple(row["bytes"] / _MEBIBYTE for row in ordered)
+    measured = pd.DataFrame(rows, columns=["axis", "what", "network", "bytes", *_MEMORY_AXES])
+    for axis in map(str, measured["axis"].unique()):
+        members, curves = measured[measured["axis"] == axis], []
+        for what, points in members.groupby("what", sort=False):
+            ordered = points.sort_values(axis, kind="stable")
+            x, y = tuple(ordered[axis].astype(float)), tuple(ordered["bytes"] / _MEBIBYTE)
             curves.append(Curve(str(what), x, y, y, y, is_baseline=what == "training"))
-        yield Panel(str(members[0]["network"]), _MEMORY_AXES.get(axis, axis), "peak memory, MiB", tuple(curves))
+        yield Panel(str(members["network"].iloc[0]), _MEMORY_AXES[axis], "peak memory, MiB", tuple(curves))

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from d2lbench.analysis.statistics import EXACT_KINDS, SIGNIFICANCE
 from d2lbench.report.dots import draw_claim
 from d2lbench.report.escape import stem
 from d2lbench.report.format import (
@@ -102,6 +101,8 @@ def seeds_behind(claim: ClaimView) -> str:
 
 def corrected_p(claim: ClaimView) -> str:
     """Return the p behind the verdict: Holm's, or Bonferroni's against the statement where it is refuted."""
+    from d2lbench.analysis.statistics import SIGNIFICANCE
+
     part = deciding(claim)
     if part is None:
         return NOTHING
@@ -140,6 +141,8 @@ def claim_figure(claim: ClaimView) -> Drawn | None:
 
 def facts(claim: ClaimView) -> Facts:
     """Return what holds for the claim as a whole, and for its part where it has only one."""
+    from d2lbench.analysis.statistics import EXACT_KINDS  # here, so that the report loads without SciPy and pandas
+
     judgement = claim.judgement
     found = [("Metric", claim.metric), ("One number per seed", claim.statistic)]
     if claim.kind not in EXACT_KINDS:

@@ -1,19 +1,32 @@
-"""Curves with bands on one set of axes: learning curves, ladders of rates, gradient norms over depth."""
+"""A grid's figures: curves with bands (learning curves, ladders of rates, gradient norms) and heat maps."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from d2lbench.report.format import POINTS, number, power_of_ten
-from d2lbench.report.style import BASELINE, FAINT, SOFT, TEXT, canvas, finish, label, name_figure, width_of
+from d2lbench.report.escape import stem
+from d2lbench.report.format import POINTS, fixed, number, sentence
+from d2lbench.report.style import (
+    BASELINE,
+    FAINT,
+    SOFT,
+    TEXT,
+    canvas,
+    finish,
+    label,
+    linear_axis,
+    log_axis,
+    name_figure,
+    width_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
 
-    from d2lbench.analysis.figures import Curve, Panel
+    from d2lbench.analysis.figures import Curve, FigureGroup, HeatMap, Panel
     from d2lbench.report.style import Drawn
 
 WIDTH, HEIGHT, TALLEST = 450, 270, 330
@@ -24,11 +37,31 @@ LETTERS: Final = 22
 LINE_HEIGHT: Final = 14.0
 FEW_POINTS: Final = 16
 BAND_ROOM: Final = 0.35  # how far bands may stretch the axis beyond the means, as a share of the means' range
-NARROW: Final = (
-    50.0  # how many times the lowest value of a log axis its highest is where powers of ten are too few ticks
-)
+NARROW: Final = 50.0  # a log axis whose highest value is fewer times its lowest has too few powers of ten for ticks
+
+CELL_WIDTH, CELL_HEIGHT = 54, 30
+NARROWEST, WIDEST, HIGHEST = 360, 960, 760
+MAP_TOP, MAP_BOTTOM, MAP_RIGHT = 34, 48, 16
+MAP_LETTERS: Final = 26
 
 Look = tuple[str, Any]
+
+
+def draw_group(grid: str, place: int, group: FigureGroup, looks: Mapping[str, Look]) -> tuple[Drawn, ...]:
+    """Draw the panels and maps of a grid's figures at a place in its section."""
+    caption = sentence(group.caption)
+    panels = [
+        draw_panel(panel, stem(grid, group.kind, panel.title, f"{place}.{i}"), looks, caption)
+        for i, panel in enumerate(group.panels)
+    ]
+    maps = [
+        draw_map(heat, stem(grid, group.kind, heat.title, f"{place}.map{i}"), caption)
+        for i, heat in enumerate(group.maps)
+    ]
+    return (*panels, *maps)
+
+
+# ---------------------------------------------------------------------------------------------------------- curves
 
 
 def draw_panel(panel: Panel, name: str, looks: Mapping[str, Look], caption: str = "") -> Drawn:
@@ -53,7 +86,9 @@ def draw_panel(panel: Panel, name: str, looks: Mapping[str, Look], caption: str 
         axes.text(1.0, 1.015, f"{len(others)} more in grey", transform=axes.transAxes, ha="right", color=SOFT)
     if not curves:
         axes.text(0.5, 0.5, "no finished runs", transform=axes.transAxes, ha="center", color=SOFT)
-    return finish(figure, name, _alt(panel, curves, caption))
+    ends = "; ".join(f"{label(curve.label, 40)} ends at {number(_end(curve))}" for curve in curves[:READABLE])
+    seen = f"{panel.y_label} over {panel.x_label}. {ends or 'no finished runs'}. {caption}".strip()
+    return finish(figure, name, f"{panel.title}: {seen}" if panel.title else seen)
 
 
 def _split(curves: Sequence[Curve]) -> tuple[list[Curve], list[Curve]]:
@@ -113,23 +148,19 @@ def _draw_reference(axes: Axes, panel: Panel) -> None:
 
 
 def _set_axes(axes: Axes, panel: Panel, curves: Sequence[Curve]) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-
     axes.set_xlabel(label(panel.x_label, 60))
     axes.set_ylabel(label(panel.y_label, 40))
-    percent = POINTS if panel.y_unit == "share" else 0.0
     axes.set(xscale="log" if panel.x_log else "linear", yscale="log" if panel.y_log else "linear")
     limits = _limits(panel, curves)
     narrow = limits is not None and limits[0] > 0 and limits[1] / limits[0] < NARROW
-    for axis, log, factor in ((axes.xaxis, panel.x_log, 0.0), (axes.yaxis, panel.y_log, percent)):
-        if log:
-            within = (1.0, 2.0, 5.0) if axis is axes.yaxis and narrow else (1.0,)
-            axis.set_major_locator(LogLocator(subs=within, numticks=6))
-            axis.set_minor_locator(NullLocator())
-            axis.set_major_formatter(FuncFormatter(lambda value, _: log_tick(value)))
-        else:
-            axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-            axis.set_major_formatter(FuncFormatter(lambda value, _, factor=factor: _tick(value, factor)))
+    if panel.x_log:
+        log_axis(axes.xaxis, ticks=6)
+    else:
+        linear_axis(axes.xaxis)
+    if panel.y_log:
+        log_axis(axes.yaxis, ticks=6, within=(1.0, 2.0, 5.0) if narrow else (1.0,))
+    else:
+        linear_axis(axes.yaxis, panel.y_unit)
     if limits:
         axes.set_ylim(*limits)
 
@@ -151,16 +182,6 @@ def _limits(panel: Panel, curves: Sequence[Curve]) -> tuple[float, float] | None
     bottom = max(min([low, *edges]), low - room) - 0.04 * (high - low)
     top = min(max([high, *edges]), high + room) + 0.04 * (high - low)
     return (back(bottom), back(top)) if top > bottom else (back(low - room), back(high + room))
-
-
-def log_tick(value: float) -> str:
-    """Return a tick of a log axis: ``0.01``, ``100``, ``10⁻⁶``."""
-    exponent = round(math.log10(value)) if value > 0 else 0
-    return power_of_ten(exponent) if abs(exponent) > 4 else number(value)  # noqa: PLR2004
-
-
-def _tick(value: float, percent: float) -> str:
-    return f"{number(value * percent, 4)} %" if percent else number(value, 4)
 
 
 def _name_curves(
@@ -208,7 +229,70 @@ def spread_apart(places: Sequence[float], gap: float) -> list[float]:
     return answer
 
 
-def _alt(panel: Panel, curves: Sequence[Curve], caption: str) -> str:
-    ends = "; ".join(f"{label(curve.label, 40)} ends at {number(_end(curve))}" for curve in curves[:READABLE])
-    told = ends or "no finished runs"
-    return f"{panel.title + ': ' if panel.title else ''}{panel.y_label} over {panel.x_label}. {told}. {caption}".strip()
+# ------------------------------------------------------------------------------------------------------- heat maps
+
+
+def draw_map(heat: HeatMap, name: str, caption: str = "") -> Drawn:
+    """Draw one heat map with its numbers in the cells; a cell without runs stays blank and says so."""
+    rows = [label(text, MAP_LETTERS) for text in heat.rows]
+    columns = [label(text, MAP_LETTERS) for text in heat.columns]
+    left = 34 + width_of(rows)
+    slanted = width_of(columns, TEXT - 1) > CELL_WIDTH
+    bottom = MAP_BOTTOM + (0.5 * width_of(columns, TEXT - 1) if slanted else 0)
+    width = int(min(WIDEST, max(NARROWEST, left + MAP_RIGHT + CELL_WIDTH * len(columns))))
+    height = int(min(HIGHEST, MAP_TOP + bottom + CELL_HEIGHT * max(1, len(rows))))
+    figure, axes = canvas(width, height, (left, MAP_RIGHT, MAP_TOP, bottom))
+    if rows and columns:
+        _draw_cells(axes, heat)
+        turned: dict[str, Any] = {"rotation": 30, "ha": "right"} if slanted else {"rotation": 0}
+        axes.set_xticks([i + 0.5 for i in range(len(columns))], columns, **turned)
+        axes.set_yticks([i + 0.5 for i in range(len(rows))], rows, rotation=0, va="center")
+        axes.tick_params(length=0)
+    else:
+        axes.text(0.5, 0.5, "no finished runs", transform=axes.transAxes, ha="center", color=SOFT)
+    axes.grid(visible=False)
+    title = ": ".join(text for text in (heat.title, heat.metric) if text)
+    name_figure(figure, title)
+    axes.set_xlabel(label(heat.column_axis, 60))
+    axes.set_ylabel(label(heat.row_axis, 40))
+    return finish(figure, name, f"{title}{_seen_on(heat)}. {caption}".strip())
+
+
+def cell_text(value: float, unit: str = "") -> str:
+    """Return what stands in a cell: three digits, shares in percent."""
+    return fixed(value * POINTS, 1) if unit == "share" else number(value)
+
+
+def _draw_cells(axes: Axes, heat: HeatMap) -> None:
+    import numpy as np
+    import seaborn as sns
+
+    values = np.array(heat.values, dtype=np.float64).reshape(len(heat.rows), len(heat.columns))
+    colours = np.where(values > 0, np.log(np.where(values > 0, values, 1.0)), np.nan) if heat.log else values
+    finite = colours[np.isfinite(colours)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    texts = np.array([[cell_text(value, heat.unit) for value in row] for row in values.tolist()])
+    sns.heatmap(
+        np.where(np.isfinite(colours), colours, np.nan), ax=axes, cmap="cividis", vmin=low, vmax=high, cbar=False,
+        annot=texts, fmt="", annot_kws={"fontsize": TEXT - 1}, linewidths=1.5, linecolor="white",
+        xticklabels=False, yticklabels=False,
+    )  # fmt: skip
+    for row, column in np.argwhere(~np.isfinite(colours)).tolist():
+        axes.text(column + 0.5, row + 0.5, texts[row, column], ha="center", va="center", color=SOFT)
+
+
+def _seen_on(heat: HeatMap) -> str:
+    """Return the ends of a map in words."""
+    finite = [
+        (value, row, column)
+        for row, values in zip(heat.rows, heat.values, strict=True)
+        for column, value in zip(heat.columns, values, strict=True)
+        if math.isfinite(value)
+    ]
+    if not finite:
+        return ": no finished runs"
+    low, high = min(finite), max(finite)
+    return (
+        f" by {heat.row_axis} and {heat.column_axis}, from {cell_text(low[0], heat.unit)}"
+        f" at {low[1]}, {low[2]} to {cell_text(high[0], heat.unit)} at {high[1]}, {high[2]}"
+    )

@@ -1,11 +1,12 @@
-"""The figure of a claim: each seed's difference as a dot, both intervals, and the margin as a band."""
+"""The figures of a claim: each seed's difference as a dot, and the tiny interval plot in the summary."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from d2lbench.report.format import AS_PERCENT_BELOW, POINTS, TIMES, number, times
+from d2lbench.report.format import AS_PERCENT_BELOW, POINTS, TIMES, fixed, number, times
 from d2lbench.report.style import BAND, FAINT, INK, SOFT, TEXT, VERDICT_COLOURS, canvas, finish, label
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from d2lbench.analysis.model import ClaimView, PartView
-    from d2lbench.analysis.statistics import Judgement
+    from d2lbench.analysis.statistics import Judgement, Part
     from d2lbench.report.style import Drawn
 
 WIDTH, ROW, TOP, BOTTOM, SIDE = 430, 70, 10, 64, 18
@@ -23,6 +24,11 @@ TICKS: Final = 7
 RATIOS: Final = (1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1e3, 1e4, 1e6, 1e9, 1e12)
 SPREAD: Final = 0.13  # how far dots of one row are moved apart, in rows
 ROOM: Final = 0.06
+
+SPARK_WIDTH: Final = 132
+HALF: Final = SPARK_WIDTH / 2
+MARGINS_SHOWN: Final = 4.0
+EDGE: Final = 3.0
 
 
 def compared(part: PartView) -> str:
@@ -195,3 +201,45 @@ def _round_numbers(low: float, high: float) -> list[float]:
     step = next(nice * power for nice in NICE if nice * power >= rough * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
+
+
+# --------------------------------------------------------------------------------------------------- the tiny plot
+
+
+@dataclass(frozen=True)
+class Spark:
+    """Places in pixels from the left, as text.
+
+    ``band`` is (left, width) or empty; ``dot`` is empty where the estimate lies off the plot; ``cut_left`` and
+    ``cut_right`` say that something goes on there.
+    """
+
+    low: str
+    high: str
+    dot: str
+    band: tuple[str, str] | tuple[()]
+    cut_left: bool
+    cut_right: bool
+
+
+def spark(part: Part | None) -> Spark | None:
+    """Place a part's interval on ±4 margins, or on its own length where the margin is 0."""
+    if part is None:
+        return None
+    bounds = (part.interval95.low, part.estimate, part.interval95.high)
+    if math.isnan(part.estimate) or any(map(math.isnan, bounds)):
+        return None
+    finite = [abs(value) for value in bounds if math.isfinite(value)]
+    reach = MARGINS_SHOWN * part.margin or 1.15 * max(finite, default=0.0) or 1.0
+    places = [HALF * (1 + value / reach) for value in bounds]
+    low, dot, high = (fixed_place(place) for place in places)
+    if not EDGE <= places[1] <= SPARK_WIDTH - EDGE:
+        dot = ""
+    width = HALF * part.margin / reach
+    band = (fixed_place(HALF - width), fixed_place(2 * width)) if part.margin > 0 else ()
+    return Spark(low, high, dot, band, places[0] < EDGE, places[2] > SPARK_WIDTH - EDGE)
+
+
+def fixed_place(place: float) -> str:
+    """Return a place inside the plot with one decimal."""
+    return fixed(min(SPARK_WIDTH - EDGE, max(EDGE, place)), 1)

@@ -6,7 +6,6 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
-from d2lbench.report.document import TEMPLATES
 from d2lbench.report.escape import csv_cell
 
 if TYPE_CHECKING:
@@ -61,11 +60,6 @@ def seeds_csv(report: Report) -> str:
 def published_csv(report: Report) -> str:
     """Return a row per published number, with the values of our seeds from which its interval can be computed."""
     return _csv(PUBLISHED_COLUMNS, (row for entry in report.published for row in _published_rows(entry)))
-
-
-def recompute_script() -> str:
-    """Return the script that recomputes every p in ``claims.csv`` from ``seeds.csv``."""
-    return (TEMPLATES / "recompute.py.txt").read_text(encoding="utf-8")
 
 
 class _Row:

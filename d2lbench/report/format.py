@@ -143,8 +143,8 @@ class Effect:
 
     @property
     def together(self) -> str:
-        """``+1.24 points [+0.80, +1.68]``."""
-        return f"{self.estimate} [{self.interval}]"
+        """``+1.24 points [+0.80, +1.68]``; without brackets where there is no interval."""
+        return f"{self.estimate} [{self.interval}]" if self.interval else self.estimate
 
 
 @dataclass(frozen=True)

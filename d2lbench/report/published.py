@@ -6,20 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from d2lbench.report.dots import HALF, SPARK_WIDTH, fixed_place
 from d2lbench.report.escape import stem
 from d2lbench.report.format import NOTHING, Effect, Unit, counted
-from d2lbench.report.spark import HALF, WIDTH, fixed_place
 from d2lbench.report.words import headline
 
 if TYPE_CHECKING:
     from d2lbench.analysis.model import PublishedView, Report
 
-METHOD: Final = (
-    "A published number is one run, so it is held against the 95 % prediction interval of one run of ours: the mean"
-    " over seeds ± t·s·√(1 + 1/n). The interval of our mean would be the wrong one: a perfect repetition falls outside"
-    " it more often than not. This is no test and stands outside all corrections: of twenty perfect repetitions one"
-    " falls outside by luck, and where a setting differs, so may the number. ≈ marks what was read off a figure."
-)
 #: Half widths of the prediction interval that a strip shows to each side of our mean.
 REACH: Final = 2.0
 
@@ -55,7 +49,7 @@ def theirs(entry: PublishedView) -> tuple[Theirs, ...]:
         place = HALF * (1 + (value - entry.mean) / (REACH * half)) if half > 0 else HALF
         told = f"{'≈' if entry.approximate else ''}{Unit(entry.unit).level(value)}"
         word = "" if inside is None else "inside" if inside else "outside"
-        cut = "left" if place < 0 else "right" if place > WIDTH else ""
+        cut = "left" if place < 0 else "right" if place > SPARK_WIDTH else ""
         found.append(Theirs(told, word, fixed_place(place), cut))
     return tuple(found)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import re
 import warnings
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 from markupsafe import Markup, escape
 
 from d2lbench.report.escape import plain
+from d2lbench.report.format import POINTS, duration, number, power_of_ten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 BASELINE: Final = "#2b2b2b"
@@ -65,6 +68,12 @@ _RC: Final[Any] = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
+
+#: Ticks of an axis of times: multiples of powers of ten, from the coarsest choice to the finest.
+TIME_TICKS: Final = (
+    (1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0), tuple(k / 4 for k in range(4, 40)),
+)  # fmt: skip
+FEWEST, MOST = 3, 6
 
 _ATTRIBUTE: Final = re.compile(r'(\s(?:d|x|y|points|transform)=")([^"]*)"')
 _LONG_NUMBER: Final = re.compile(r"-?\d+\.\d{2,}")
@@ -119,6 +128,53 @@ def canvas(width: int, height: int, room: tuple[float, float, float, float]) -> 
     figure = Figure(figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH), dpi=PIXELS_PER_INCH)
     inner = (left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height)
     return figure, figure.add_axes(inner)
+
+
+def linear_axis(axis: Axis, unit: str = "") -> None:
+    """Give an axis about six round ticks, in percent where its numbers are shares."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    factor, sign = (POINTS, " %") if unit == "share" else (1.0, "")
+    axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(value * factor, 4)}{sign}"))
+
+
+def log_axis(axis: Axis, ticks: int, within: Sequence[float] = (1.0,)) -> None:
+    """Give a logarithmic axis ticks at some powers of ten, and at the multiples ``within`` where these are few."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=within, numticks=ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: log_tick(value)))
+
+
+def log_tick(value: float) -> str:
+    """Return a tick of a log axis: ``0.01``, ``100``, ``10⁻⁶``."""
+    exponent = round(math.log10(value)) if value > 0 else 0
+    return power_of_ten(exponent) if abs(exponent) > 4 else number(value)  # noqa: PLR2004
+
+
+def time_axis(axes: Axes, low: float, high: float) -> None:
+    """Make the horizontal axis a logarithmic one of times in seconds, from ``low`` to ``high``."""
+    places = round_numbers(low, high)
+    axes.set(xscale="log", xlim=(low, high))
+    axes.set_xticks(places, [duration(place) for place in places])
+    axes.set_xticks([], minor=True)
+
+
+def round_numbers(low: float, high: float) -> list[float]:
+    """Return three to six round numbers between two positive ones, or as many as there are; rather powers of ten.
+
+    Where even powers of ten are too many, every second, third … of them is kept.
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    inside: list[float] = []
+    for choice in TIME_TICKS:
+        places = [float(f"{part}e{decade}") for decade in decades for part in choice]
+        inside = [place for place in places if low <= place <= high]
+        if len(inside) >= FEWEST:
+            break
+    return inside[:: max(1, math.ceil(len(inside) / MOST))]
 
 
 def finish(figure: Figure, name: str, alt: str) -> Drawn:

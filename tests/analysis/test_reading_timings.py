@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from d2lbench.analysis.timing_model import Time
-from d2lbench.analysis.timings import kernels, ratio
+from d2lbench.analysis.timing_model import Time, ratio
+from d2lbench.analysis.timings import kernels
 from d2lbench.store import Store, Timing
 
 ENVIRONMENT = "cpu/torch-0.0/test"
@@ -56,10 +56,11 @@ def test_forward_stands_beside_backward_and_their_ratio(read):
     (group,) = read(row(measured()), row(measured(phase="backward", median=5e-6)), row(measured("tanh"))).groups
     assert (group.name, group.setting) == ("activations", "float32, 1 thread, hot cache")
     relu, tanh = group.rows
-    assert (relu.forward.median, relu.backward.median, relu.ratio.value) == (2e-6, 5e-6, pytest.approx(2.5))
+    assert (relu.times["forward"].median, relu.times["backward"].median) == (2e-6, 5e-6)
+    assert relu.ratio.estimate == pytest.approx(2.5)
     assert relu.places == (("forward", "memory", 0.5), ("backward", "memory", 0.5))
-    assert (tanh.case, tanh.backward, tanh.ratio) == ("tanh", None, None)
-    assert [[name for name, _ in line.times] for line in group.plot.rows] == [["forward", "backward"], ["forward"]]
+    assert (tanh.case, set(tanh.times), tanh.ratio) == ("tanh", {"forward"}, None)
+    assert [list(times) for _, times in group.lines] == [["forward", "backward"], ["forward"]]
 
 
 def test_the_interval_of_a_ratio_covers_as_often_as_it_says():
@@ -77,7 +78,7 @@ def test_the_interval_of_a_ratio_covers_as_often_as_it_says():
 
 def test_a_ratio_of_times_without_intervals_has_none():
     found = ratio(Time(4.0, math.nan, math.nan), Time(2.0, 1.9, 2.1))
-    assert found.value == 2
+    assert found.estimate == 2
     assert math.isnan(found.low)
     assert math.isnan(found.high)
 
@@ -85,15 +86,14 @@ def test_a_ratio_of_times_without_intervals_has_none():
 def test_a_time_below_six_windows_has_no_interval_and_is_said_to_be_unconverged(read):
     summary = {"median": 2e-6, "low": None, "high": None, "spread": 0.0, "windows": 3}
     (found,) = read(row(measured(summary=summary, status="unconverged"))).groups[0].rows
-    assert math.isnan(found.forward.low)
+    assert math.isnan(found.times["forward"].low)
     assert found.notes == ("forward unconverged",)
 
 
 def test_where_only_steps_are_timed_implementations_share_a_line(read):
     steps = [measured(name, "step", 1e-5, group="optimizers") for name in ("adam[fused]", "adam[foreach]", "lbfgs")]
     (group,) = read(*map(row, steps)).groups
-    assert group.plot.series == ("fused", "foreach", "step")
-    assert [(line.label, [name for name, _ in line.times]) for line in group.plot.rows] == [
+    assert [(label, list(times)) for label, times in group.lines] == [
         ("adam/small", ["fused", "foreach"]),
         ("lbfgs/small", ["step"]),
     ]
@@ -106,7 +106,8 @@ def test_hot_and_cold_never_share_a_table_but_a_comparison(read):
         "float32, 1 thread, cold cache",
     ]
     (pair,) = found.hot_cold
-    assert (pair.case, pair.hot.median, pair.cold.median, pair.ratio.value) == ("relu", 2e-6, 6e-6, pytest.approx(3))
+    assert (pair.name, pair.hot.median, pair.cold.median) == ("relu/small forward", 2e-6, 6e-6)
+    assert pair.ratio.estimate == pytest.approx(3)
 
 
 def test_a_point_below_the_roof_is_operations_for_each_byte_and_a_second(read):
@@ -151,6 +152,6 @@ def test_only_the_machine_that_was_timed_last_is_read(read):
         Timing("machine", "", "m1", ENVIRONMENT, facts),
         row(measured(median=2.0)),
     )
-    assert found.groups[0].rows[0].forward.median == 2.0
+    assert found.groups[0].rows[0].times["forward"].median == 2.0
     assert found.machine == (("processor", "old"), ("load", "0.12"))
     assert found.other_machines == 1

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from d2lbench.analysis import timing_model as timed
-from d2lbench.analysis.figures import Curve, FigureGroup, HeatMap, Interval, Panel
-from d2lbench.analysis.model import ArmRow, ArmTable, CheckView, ClaimView, PartView, Report, Section, SeedRow
+from d2lbench.analysis.figures import ArmRow, ArmTable, Curve, FigureGroup, HeatMap, Interval, Panel
+from d2lbench.analysis.model import CheckView, ClaimView, PartView, Report, Section, SeedRow
 from d2lbench.analysis.statistics import Evidence, Part, judge_family, paired_correlation, t_interval
 
 if TYPE_CHECKING:
@@ -189,8 +189,8 @@ def arm_table(arms: tuple[str, ...] = ARMS, contexts: tuple[str, ...] = ("",)) -
                     context,
                     arm,
                     j == 0,
-                    "optimizer.lr 0.1 (9 of 12 seeds), 0.3 (3)",
                     interval(values),
+                    "optimizer.lr 0.1 (9 of 12 seeds), 0.3 (3)",
                     interval([v + 0.05 for v in values]),
                     against,
                     None if j == 0 else paired_correlation(values, base),
@@ -216,7 +216,7 @@ def cost_table(arms: tuple[str, ...] = ARMS, contexts: tuple[str, ...] = ("",)) 
     for i, context in enumerate(contexts):
         for j, arm in enumerate(arms):
             quality = interval([0.90 + 0.01 * j + 0.002 * k for k in range(4)])
-            row = timed.CostRow(context, arm, j == 0, quality, None)
+            row = timed.CostRow(ArmRow(context, arm, j == 0, quality))
             if j < len(arms) - 1:
                 step = time(1e-4 * 2**i * (1 + j // 2), "unknown" if j == 2 else "precise")
                 row = dataclasses.replace(
@@ -224,57 +224,37 @@ def cost_table(arms: tuple[str, ...] = ARMS, contexts: tuple[str, ...] = ("",)) 
                     step=step, memory=331_000.0, steps=600.0, seconds=600 * step.median, is_optimal=j % 2 == 1,
                 )  # fmt: skip
             rows.append(row)
-    points = tuple(
-        timed.CostPoint(
-            row.label, row.context, row.is_baseline, row.seconds, row.quality.mean, row.quality.low, row.quality.high,
-            row.is_optimal,
-        )
-        for row in rows
-        if row.program is not None
-    )  # fmt: skip
-    plot = timed.CostPlot("", "test_accuracy", "share", is_log=False, points=points)
     machine = (("processor", "Some CPU @ 2.5 GHz"), ("cores", "2"))
-    return timed.CostTable("test_accuracy", "share", as_ratio=False, rows=tuple(rows), plots=(plot,), machine=machine)
+    return timed.CostTable(tuple(rows), machine)
 
 
 def kernels(name: str = "relu", setting: str = "float32, 1 thread, hot cache") -> timed.Kernels:
-    ratio = timed.Ratio(1.5, 1.42, 1.61)
     rows = tuple(
         timed.KernelRow(
-            f"{name}{i}", "small", time(2e-6 * 3**i), time(3e-6 * 3**i, ("precise", "unknown")[i == 2]), None, ratio,
+            f"{name}{i}", "small",
+            {"forward": time(2e-6 * 3**i), "backward": time(3e-6 * 3**i, ("precise", "unknown")[i == 2])},
             (("forward", "memory", 0.62), ("backward", "launch", 0.3)), ("backward unconverged",) if i == 2 else (),
         )
         for i in range(5)
     )  # fmt: skip
-    steps = tuple(timed.KernelRow(f"{name}[{way}]", "small", step=time(1e-5 * k)) for k, way in enumerate("abc", 1))
-    pairs = tuple(
-        timed.DotRow(f"{row.case}/small", (("forward", row.forward), ("backward", row.backward))) for row in rows
+    steps = tuple(
+        timed.KernelRow(f"{name}[{way}]", "small", {"step": time(1e-5 * k)}) for k, way in enumerate("abc", 1)
     )
-    ways = timed.DotRow(f"{name}/small", tuple((way, time(1e-5 * k)) for k, way in enumerate("abc", 1)))
     points = tuple(
-        timed.RooflinePoint(f"{name}{i}/small", name, phase, 0.1 * 4**i, 1e9 * 3**i, bound)
+        timed.RooflinePoint(f"{name}{i}/small", phase, 0.1 * 4**i, 1e9 * 3**i, bound)
         for i, (phase, bound) in enumerate((("forward", "memory"), ("backward", "launch"), ("step", "compute")))
-    )
-    hot_cold = timed.HotCold(
-        name, "small", "forward", time(2e-6), time(5e-6, "unknown"), timed.Ratio(2.5, math.nan, 3.0)
     )
     curve_ = Curve("training", (1.0, 2.0, 4.0), (0.1, 0.2, 0.4), (0.1, 0.2, 0.4), (0.1, 0.2, 0.4), is_baseline=True)
     other = Curve("prediction", (1.0, 2.0, 4.0), (0.1, 0.1, 0.1), (0.1, 0.1, 0.1), (0.1, 0.1, 0.1))
     return timed.Kernels(
         machine=(("processor", "Some CPU @ 2.5 GHz"), ("cores", "2")),
-        groups=(
-            timed.KernelGroup(name, setting, rows, timed.DotPlot(name, ("forward", "backward"), pairs)),
-            timed.KernelGroup(f"{name} steps", setting, steps, timed.DotPlot(name, ("a", "b", "c"), (ways,))),
-        ),
+        groups=(timed.KernelGroup(name, setting, rows), timed.KernelGroup(f"{name} steps", setting, steps)),
         rooflines=(timed.Roofline(setting, 2e11, ((262144.0, 1.2e11), (1.3e8, 3e10)), points),),
-        hot_cold=(hot_cold,),
-        hot_cold_plot=timed.DotPlot("hot and cold", ("hot", "cold"), (
-            timed.DotRow(f"{name}/small", (("hot", hot_cold.hot), ("cold", hot_cold.cold))),
-        )),
+        hot_cold=(timed.HotCold(f"{name}/small forward", time(2e-6), time(5e-6, "unknown")),),
         memory=(Panel(name, "hidden layers", "peak memory, MiB", (curve_, other)),),
         refused=((f"{name}9/small forward", "forward is off by 1.9"),),
         other_machines=1,
-    )  # fmt: skip
+    )
 
 
 def section(name: str, title: str, specs: list[dict[str, Any]], **more: Any) -> Section:

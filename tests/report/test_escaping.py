@@ -109,11 +109,10 @@ def hostile(make, payloads):
 
 def hostile_costs(make, text):
     table = make["cost_table"]()
-    rows = tuple(make["replace"](row, context=text, label=text) for row in table.rows)
-    plot = table.plots[0]
-    points = tuple(make["replace"](point, context=text, label=text) for point in plot.points)
-    plot = make["replace"](plot, title=text, metric=text, points=points)
-    return make["replace"](table, metric=text, rows=rows, plots=(plot,), machine=((text, text),))
+    rows = tuple(
+        make["replace"](row, arm=make["replace"](row.arm, context=text, label=text), data=text) for row in table.rows
+    )
+    return make["replace"](table, rows=rows, machine=((text, text),))
 
 
 def hostile_kernels(make, text):
@@ -292,8 +291,8 @@ def test_equal_slugs_get_different_names():
 def test_templates_refuse_what_they_do_not_know(report):
     from jinja2 import UndefinedError
 
-    from d2lbench.report.document import _environment
+    from d2lbench.report.pages import environment
 
-    for name in ("report.html.j2", "report.md.j2"):
+    for name in ("report.html", "report.md"):
         with pytest.raises(UndefinedError):
-            _environment(name).from_string("{{ page.nothing }}").render(page=report)
+            environment(name).from_string("{{ report.nothing }}").render(report=report)

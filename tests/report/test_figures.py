@@ -9,11 +9,10 @@ import pytest
 
 from d2lbench.analysis.figures import Curve, HeatMap, Panel
 from d2lbench.report.claims import claim_figure
-from d2lbench.report.curves import draw_panel, log_tick, spread_apart
-from d2lbench.report.dots import compared, swarm, ticks
-from d2lbench.report.maps import draw_map
-from d2lbench.report.spark import spark
-from d2lbench.report.style import BASELINE, VERDICT_COLOURS, colour_map, drawing, label
+from d2lbench.report.curves import draw_map, draw_panel, spread_apart
+from d2lbench.report.dots import compared, spark, swarm, ticks
+from d2lbench.report.pages import contents
+from d2lbench.report.style import BASELINE, VERDICT_COLOURS, colour_map, drawing, label, log_tick
 
 SVG = "{http://www.w3.org/2000/svg}"
 MINUS = "\N{MINUS SIGN}"
@@ -200,21 +199,38 @@ def test_the_small_plot_marks_what_goes_on_beyond_its_edge(make):
 
 
 def test_every_figure_is_small_and_its_text_is_text(whole):
-    from d2lbench.report.document import document
-
-    for figure in document(whole).figures:
-        assert len(figure.file) < 150_000
-        assert "<text" in figure.body
-        assert not re.search(r'\sid="(?![a-z0-9]{11}")', figure.body)
+    figures = {name: text for name, text in contents(whole).items() if name.startswith("figures/")}
+    assert len(figures) > 20
+    for text in figures.values():
+        assert len(text) < 150_000
+        assert "<text" in text
+        assert not re.search(r'\sid="(?![a-z0-9]{11}")', text)
 
 
 def test_drawing_leaves_the_users_settings_alone(small):
     import matplotlib as mpl
 
-    from d2lbench.report.document import document
-
     with mpl.rc_context({"axes.facecolor": "red", "svg.fonttype": "path"}):
         before = dict(mpl.rcParams)
-        first = document(small).figures[0].file
+        first = contents(small)
         assert dict(mpl.rcParams) == before
-    assert first == document(small).figures[0].file
+    assert first == contents(small)
+
+
+def ticks_of_losses(low, high):
+    """Return the numbers that stand on the axes of a falling curve, as they are written."""
+    y = (high, (low * high) ** 0.5, low)
+    panel = Panel("p", "epoch", "test loss", (Curve("one", (0.0, 1.0, 2.0), y, y, y),), y_log=True)
+    drawn = draw(draw_panel, panel, "name", colour_map(["one"]), "A caption.")
+    return set(re.findall(r"<!-- ([^ ]+) -->", drawn.inline)) | set(re.findall(r">([^<>]+)</text>", drawn.inline))
+
+
+def test_losses_within_a_decade_still_have_two_ticks_to_be_read_by():
+    assert {"0.5", "2"} <= ticks_of_losses(0.45, 2.4)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1e-6, 1e2), (1e-3, 1.0)])
+def test_losses_over_many_decades_are_read_by_powers_of_ten(low, high):
+    found = ticks_of_losses(low, high)
+    assert "0.1" in found or "1" in found
+    assert not found & {"0.2", "0.05", "0.002"}

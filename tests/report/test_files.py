@@ -14,7 +14,7 @@ import pytest
 from d2lbench.analysis.statistics import Part
 from d2lbench.core.errors import StoreError
 from d2lbench.report import render_claims_text, write_report
-from d2lbench.report.write import contents
+from d2lbench.report.pages import contents
 
 pytestmark = pytest.mark.xdist_group("files")  # one report for all
 
@@ -151,7 +151,7 @@ def test_the_same_report_gives_the_same_bytes_in_another_process(whole, small, w
         assert (tmp_path / path.relative_to(written)).read_bytes() == path.read_bytes()
     code = (
         "import importlib.util, sys, hashlib; s = importlib.util.spec_from_file_location('c', sys.argv[1]);"
-        "m = importlib.util.module_from_spec(s); s.loader.exec_module(m); from d2lbench.report.write import contents;"
+        "m = importlib.util.module_from_spec(s); s.loader.exec_module(m); from d2lbench.report.pages import contents;"
         "r = m.report(m.section('small', 'A small grid', [m.spec('only', 'Adam beats SGD', 0.02, 0.005)], figures=()));"
         "sys.stdout.buffer.write(''.join(contents(r).values()).encode())"
     )
@@ -224,7 +224,7 @@ def test_a_crash_while_writing_leaves_the_old_report(small, tmp_path, monkeypatc
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("d2lbench.report.write.os.replace", full)
+    monkeypatch.setattr("d2lbench.report.pages.os.replace", full)
     with pytest.raises(StoreError, match="No space left on device"):
         write_report(small, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before

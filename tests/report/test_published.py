@@ -11,8 +11,8 @@ import pytest
 
 from d2lbench.analysis.model import PublishedView
 from d2lbench.report import render_claims_text
+from d2lbench.report.pages import contents
 from d2lbench.report.published import ours, published_line, strip, theirs, theirs_in_words
-from d2lbench.report.write import contents
 
 
 def entry(**more):

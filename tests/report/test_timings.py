@@ -8,16 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d2lbench.analysis.timing_model import CostPlot, CostPoint, DotPlot, DotRow, Roofline, RooflinePoint
-from d2lbench.report.cost_plots import draw_costs
-from d2lbench.report.costs import cost_page
+from d2lbench.analysis.figures import ArmRow, ArmTable, Interval
+from d2lbench.analysis.timing_model import CostRow, HotCold, Roofline, RooflinePoint, Time
+from d2lbench.report.costs import draw_costs
+from d2lbench.report.filters import note, ratio, time, timed
 from d2lbench.report.format import duration, durations, size
-from d2lbench.report.kernels import kernels_page
-from d2lbench.report.log_axes import FEWEST, MOST, round_numbers
-from d2lbench.report.rooflines import BOUNDS, draw_roofline
-from d2lbench.report.style import BASELINE, colour_map, drawing
-from d2lbench.report.time_dots import draw_times, legend_lines
-from d2lbench.report.write import contents
+from d2lbench.report.kernels import BOUNDS, draw_roofline, draw_times, legend_lines
+from d2lbench.report.pages import contents
+from d2lbench.report.style import BASELINE, FEWEST, MOST, colour_map, drawing, round_numbers
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -31,11 +29,18 @@ def texts(drawn):
     return [element.text for element in ET.fromstring(drawn.file).iter(f"{SVG}text")]  # noqa: S314  (our own figure)
 
 
-def points(*pairs, label="arm", context=""):
+ACCURACY, LOSS = ArmTable("accuracy", "share"), ArmTable("loss", "", as_ratio=True)
+
+
+def placed(*pairs, context="", data=""):
+    """Return arms that no other arm beats at these (cost, quality)."""
     return tuple(
-        CostPoint(f"{label} {i}", context, i == 0, cost, quality, quality, quality, is_optimal=True)
+        CostRow(
+            ArmRow(context, f"arm {i}", i == 0, Interval(quality, quality, quality, 3)), seconds=cost, is_optimal=True,
+            data=data,
+        )
         for i, (cost, quality) in enumerate(pairs)
-    )
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -74,15 +79,22 @@ def test_a_legend_takes_as_many_lines_as_its_names_need():
 
 
 def test_the_cost_table_tells_every_arm_and_what_is_missing(make):
-    page = draw(cost_page, make["cost_table"](), "grid", {})
-    assert [row.label for row in page.rows] == [row.label for row in make["cost_table"]().rows]
-    first, last = page.rows[0], page.rows[-1]
-    assert (first.step.told, first.step.interval, first.run) == ("100 µs", "97, 105", "60 ms")
-    assert (first.forward.told, first.backward.told, first.memory) == ("20 µs", "30 µs", "323 KiB")
-    assert [row.program for row in page.rows] == ["1", "1", "2", "2", "3", "–"]
-    assert (last.step.told, last.run, last.memory) == ("–", "–", "–")
-    assert (page.unmeasured, page.unconverged, page.batch) == (1, 1, "32")
-    assert [row.note for row in page.rows] == ["", "", "unconverged", "", "", ""]
+    section = make["section"]("costly", "Costly", [], figures=(), costs=make["cost_table"]())
+    text = contents(make["report"](section))["report.md"]
+    rows = [line.strip("| ").split(" | ") for line in text[text.index("### Quality and cost") :].splitlines()]
+    rows = [row for row in rows if len(row) == 9 and row[0] != "Arm"]
+    assert [row[0].replace("*", "").removesuffix(" unconverged") for row in rows] == [
+        row.arm.label for row in make["cost_table"]().rows
+    ]
+    first, last = rows[0], rows[-1]
+    assert first[2:6] == ["60 ms", "100 µs \\[97, 105\\]", "20 µs \\[19.4, 21\\]", "30 µs \\[29.1, 31.5\\]"]
+    assert first[6:8] == ["323 KiB", "9,098"]
+    assert [row[8] for row in rows] == ["1", "1", "2", "2", "3", "–"]
+    assert last[2:8] == ["–"] * 6
+    assert [row[0].endswith("*unconverged*") for row in rows] == [False, False, True, False, False, False]
+    assert "on one thread and a batch of 32: median" in text
+    assert "1 arm was not reached" in text
+    assert "Unconverged: time ran out" in text
 
 
 @pytest.mark.slow
@@ -97,59 +109,63 @@ def test_a_cost_is_beside_its_quality_on_the_page_and_in_markdown(whole):
 
 def test_an_arm_has_the_colour_that_it_has_in_the_other_figures():
     looks = colour_map(["arm 1", "arm 2"])
-    plot = CostPlot("", "accuracy", "share", is_log=False, points=points((1.0, 0.5), (2.0, 0.6), (3.0, 0.7)))
-    body = draw(draw_costs, plot, "p", looks).body
+    body = draw(draw_costs, ACCURACY, placed((1.0, 0.5), (2.0, 0.6), (3.0, 0.7)), "p", looks).body
     assert all(colour in body for colour in (BASELINE, looks["arm 1"][0], looks["arm 2"][0]))
 
 
 def test_few_arms_are_all_named_of_many_those_that_are_not_beaten():
-    few = CostPlot("", "accuracy", "share", is_log=False, points=points(*((float(i), 0.1 * i) for i in range(1, 6))))
-    assert {f"arm {i}" for i in range(5)} <= set(texts(draw(draw_costs, few, "p", {})))
-    many = points(*((float(i), 0.01 * i) for i in range(1, 41)))
-    beaten = tuple(replace(p, is_optimal=i % 10 == 0) for i, p in enumerate(many))
-    told = texts(draw(draw_costs, CostPlot("", "accuracy", "share", is_log=False, points=beaten), "p", {}))
+    few = placed(*((float(i), 0.1 * i) for i in range(1, 6)))
+    assert {f"arm {i}" for i in range(5)} <= set(texts(draw(draw_costs, ACCURACY, few, "p", {})))
+    many = placed(*((float(i), 0.01 * i) for i in range(1, 41)))
+    beaten = tuple(replace(row, is_optimal=i % 10 == 0) for i, row in enumerate(many))
+    told = texts(draw(draw_costs, ACCURACY, beaten, "p", {}))
     assert [text for text in told if text.startswith("arm ")] == ["arm 0", "arm 10", "arm 20", "arm 30"]
 
 
-@pytest.mark.parametrize("is_log", [False, True])
+@pytest.mark.parametrize("table", [ACCURACY, LOSS], ids=["accuracy", "loss"])
 @pytest.mark.parametrize("pairs", [((1.0, 0.5), (1.0, 0.5)), ((1e-9, 1e-12), (1e9, 1e6)), ((2.0, 0.0), (3.0, 1.0))])
-def test_strange_costs_are_drawn(pairs, is_log):
-    plot = CostPlot("title", "loss", "", is_log=is_log, points=points(*pairs))
-    assert draw(draw_costs, plot, "p", {}).body
+def test_strange_costs_are_drawn(pairs, table):
+    assert draw(draw_costs, table, placed(*pairs, data="title"), "p", {}).body
 
 
 def test_contexts_are_named_where_there_are_several():
-    both = points((1.0, 0.5), context="depth=2") + points((9.0, 0.9), context="depth=8")
-    told = texts(draw(draw_costs, CostPlot("", "accuracy", "share", is_log=False, points=both), "p", {}))
-    assert "depth=8" in told
+    both = placed((1.0, 0.5), context="depth=2") + placed((9.0, 0.9), context="depth=8")
+    assert "depth=8" in texts(draw(draw_costs, ACCURACY, both, "p", {}))
 
 
 def test_forward_stands_beside_backward_in_words(make):
-    page = draw(kernels_page, make["kernels"]())
+    kernels = make["kernels"]()
     told = (
         "8 kernels timed; of 5 timed both ways, backward takes 1.5 times as long as forward, in the median, and from "
     )
-    assert page.summary == f"{told}1.5 to 1.5 times. The store holds timings of 1 other machine, too."
-    group, steps = page.groups
+    assert timed(kernels) == f"{told}1.5 to 1.5 times. The store holds timings of 1 other machine, too."
+    group, steps = kernels.groups
     assert (group.phases, steps.phases) == (("forward", "backward"), ("step",))
-    assert (group.has_ratio, steps.has_ratio) == (True, False)
-    row = group.rows[0]
-    assert (row.forward.together, row.backward.told) == ("2 µs [1.94, 2.1]", "3 µs")
-    assert (row.ratio, row.ratio_interval) == ("×1.5", "1.42, 1.61")
-    assert row.places == (("forward", "62 % memory"), ("backward", "30 % launch"))
-    assert group.rows[2].backward.interval == ""
-    (pair,) = page.hot_cold
-    assert (pair.ratio, pair.ratio_interval, pair.note) == ("×2.5", "", "unconverged")
+    files = contents(make["report"](kernels=kernels))
+    row = "| relu0/small | 2 µs \\[1.94, 2.1\\] | 3 µs \\[2.91, 3.15\\] | ×1.5 \\[1.42, 1.59\\] |"
+    assert f"{row} forward 62 % memory, backward 30 % launch |  |" in files["report.md"]
+    assert "| relu2/small | 18 µs \\[17.5, 18.9\\] | 27 µs | ×1.5 | " in files["report.md"]
+    assert "| relu\\[a\\]/small | 10 µs \\[9.7, 10.5\\] |  |  |" in files["report.md"]
+    assert "| relu/small forward *unconverged* | 2 µs \\[1.94, 2.1\\] | 5 µs | ×2.5 |" in files["report.md"]
+    assert files["report.html"].count("Backward over forward") == 1
 
 
-def test_every_figure_of_the_kernels_is_a_file_and_on_both_pages(whole):
-    files = contents(whole)
-    page = draw(kernels_page, whole.kernels)
-    assert len(page.figures) == 5
-    for figure in page.figures:
-        assert f"figures/{figure.name}.svg" in files
-        assert f"figures/{figure.name}.svg" in files["report.md"]
-        assert figure.body in files["report.html"]
+def test_a_time_or_a_ratio_that_is_not_known_is_a_dash_and_an_interval_that_is_not_known_is_left_out():
+    known, open_ = Time(2e-6, 1.9e-6, 2.2e-6), Time(5e-6, math.nan, math.nan, "unconverged")
+    assert (time(None).together, ratio(None).together) == ("–", "–")
+    assert (time(known).together, time(open_).together) == ("2 µs [1.9, 2.2]", "5 µs")
+    assert ratio(HotCold("relu", known, open_).ratio).together == "×2.5"
+    assert (note([known, None]), note([known, open_])) == ("", "unconverged")
+
+
+def test_every_figure_of_the_kernels_is_a_file_and_on_both_pages(make):
+    files = contents(make["report"](kernels=make["kernels"]()))
+    figures = {name: text for name, text in files.items() if name.startswith("figures/")}
+    assert len(figures) == 5
+    for name, text in figures.items():
+        assert name in files["report.md"]
+        body = text[text.index("</title>") + len("</title>") : text.rindex("</svg>")]
+        assert body[body.index("/>") + 2 :] in files["report.html"]
 
 
 def test_a_report_without_timings_does_not_speak_of_them(small):
@@ -161,26 +177,25 @@ def test_a_report_without_timings_does_not_speak_of_them(small):
 
 def test_a_dot_is_hollow_where_time_ran_out(make):
     def filled(status):
-        row = DotRow("relu", (("forward", make["time"](1e-6, status)),))
-        return "fill: #0072b2" in draw(draw_times, DotPlot("t", ("forward",), (row,)), "n").body
+        return "fill: #0072b2" in draw(draw_times, "t", [("relu", {"forward": make["time"](1e-6, status)})], "n").body
 
     assert filled("precise")
     assert not filled("unconverged")
 
 
 def test_dots_are_named_by_line_and_series(make):
-    rows = tuple(DotRow(name, (("hot", make["time"](1e-6)), ("cold", make["time"](1e-3)))) for name in ("relu", "tanh"))
-    told = texts(draw(draw_times, DotPlot("title", ("hot", "cold"), rows), "n"))
+    lines = [(name, {"hot": make["time"](1e-6), "cold": make["time"](1e-3)}) for name in ("relu", "tanh")]
+    told = texts(draw(draw_times, "title", lines, "n"))
     assert {"title", "relu", "tanh", "hot", "cold", "time of a call"} <= set(told)
     assert {"1 µs", "10 µs", "100 µs", "1 ms"} <= set(told)
 
 
 def test_a_plot_of_nothing_is_drawn():
-    assert draw(draw_times, DotPlot("t", ("forward",), ()), "n").body
+    assert draw(draw_times, "t", [], "n").body
 
 
 def test_the_roof_is_where_its_ceilings_are_and_names_them():
-    spots = tuple(RooflinePoint("k", "g", "forward", 10.0**i, 1e9 * 10**i, bound) for i, bound in enumerate(BOUNDS))
+    spots = tuple(RooflinePoint("k", "forward", 10.0**i, 1e9 * 10**i, bound) for i, bound in enumerate(BOUNDS))
     drawn = draw(
         draw_roofline, Roofline("float32", 2e11, ((2.0**18, 1e11), (2.0**23, 5e10), (2.0**27, 2e10)), spots), "n"
     )
