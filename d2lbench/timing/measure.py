@@ -42,6 +42,11 @@ SECONDS_EACH = 2.0
 CEILING_SHARE, CEILING_SECONDS = 0.1, 5.0
 
 
+def _load_compiler() -> None:
+    """Load what counting loads at its first use: it takes seconds, which are nobody's budget."""
+    importlib.import_module("torch._dynamo")
+
+
 @dataclass
 class Harness:
     """Measures cases in one setting; ``clock``, ``now`` and ``cache`` (bytes) are the machine's unless they are given.
@@ -58,7 +63,7 @@ class Harness:
     def __post_init__(self) -> None:
         """Set threads, subnormals and precision of this process, equally for all that is measured in it."""
         prepare_process(self.setting.threads)
-        importlib.import_module("torch._dynamo")  # counting loads it at its first use, for seconds: nobody's budget
+        _load_compiler()
         self.cache = self.cache or last_level_cache(self.setting.device)
         self._clock: Clock = self.clock or clock_of(self.setting.device)
         self._wall = wall_clock_of("cuda") if self.setting.device == "cuda" else None
@@ -100,7 +105,7 @@ class Harness:
             raise CannotError(problem)
         first = self._built(case, closing)
         call = compiled(first.call) if self.setting.compiled else None
-        proved = check(first, call or first.call, asked, case.phases, needed=case.reference_needed)
+        proved = check(first, first.call if call is None else call, asked, case.phases, needed=case.reference_needed)
         sets = self._sets(first) if self.setting.cold else 1
         return [first, *(self._built(case, closing) for _ in range(sets - 1))], call, proved
 
@@ -186,6 +191,7 @@ class Campaign:
 
     def run(self) -> Iterator[Measurement]:
         """Yield a measurement for every phase of every case in every setting, whatever became of it."""
+        _load_compiler()
         budget = self.budget if self.budget is not None else SECONDS_EACH * self.total
         time_left = Budget(budget, self.total, self.now)
         for setting in self.settings:

@@ -77,7 +77,7 @@ def prepare(instances: Sequence[Built], phase: Phase, call: Callable[..., torch.
     TimingError
         The case declares a phase that it does not have.
     """
-    calls = [_prepared(built, phase, call or built.call) for built in instances]
+    calls = [_prepared(built, phase, built.call if call is None else call) for built in instances]
     turn = itertools.cycle(calls)
 
     def in_turn() -> object:
