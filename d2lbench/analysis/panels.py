@@ -78,7 +78,7 @@ def _curve(
 
 def _validation(rows: pd.DataFrame) -> pd.DataFrame:
     """Return an arm's validation values, (seeds, rungs)."""
-    return rows.pivot_table("validation", "seed", "rung", aggfunc="first", dropna=False)
+    return rows.pivot(index="seed", columns="rung", values="validation")  # noqa: PD010  (nothing to aggregate)
 
 
 # ------------------------------------------------------------------------------------------------- learning curves
