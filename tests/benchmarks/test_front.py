@@ -41,10 +41,11 @@ def run(tmp_path, *arguments):
         "-p",
         "no:cacheprovider",
     ]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}  # xdist's workers have
     return subprocess.run(
         [*command, "-q", "--kernel-budget", "2", *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**own, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
