@@ -14,8 +14,6 @@ from d2lbench.core.spec import Measurement
 from d2lbench.grid import find_grids, load
 from d2lbench.store import Store
 
-pytestmark = pytest.mark.xdist_group("experiments")  # one run for all
-
 REGISTRY = catalogue.load()
 NAMES = ["foundations", "optimizer-facts"]
 GRIDS = find_grids(NAMES)

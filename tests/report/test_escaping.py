@@ -15,8 +15,6 @@ from d2lbench.analysis.model import CheckView, PublishedView
 from d2lbench.report import render_claims_text, write_report
 from d2lbench.report.escape import csv_cell, markdown, plain, slug, stem
 
-pytestmark = pytest.mark.xdist_group("escaping")  # one report for all
-
 PAYLOADS = (
     "<script>alert(1)</script>", "</script><script>alert(1)//", "<img src=x onerror=alert(1)>",
     "<svg onload=alert(1)>", '"><script src=https://evil.example/x.js></script>', "' onmouseover='alert(1)",

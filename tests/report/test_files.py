@@ -16,8 +16,6 @@ from d2lbench.core.errors import StoreError
 from d2lbench.report import render_claims_text, write_report
 from d2lbench.report.pages import contents
 
-pytestmark = pytest.mark.xdist_group("files")  # one report for all
-
 VOID = {"meta", "link", "img", "br", "hr", "input", "base", "source", "path", "use", "rect", "line", "circle"}
 
 

@@ -20,7 +20,7 @@ from d2lbench.running.work import plan_works
 from d2lbench.store import Store
 from d2lbench.store.leases import FORGOTTEN_SECONDS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("checkpoints")]  # one undisturbed run for all
+pytestmark = pytest.mark.slow
 
 #: One stack of eight cells whose training takes seconds, with all kinds of state.
 SLOW = """
