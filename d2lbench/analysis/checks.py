@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from d2lbench.analysis.headlines import headline_of, interval, shown_metric
 from d2lbench.analysis.model import CheckView
-from d2lbench.analysis.statistics import sign_flip_p
+from d2lbench.analysis.statistics.sign_flip import sign_flip_p
 
 if TYPE_CHECKING:
     from d2lbench.analysis.figures import Interval

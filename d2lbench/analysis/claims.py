@@ -10,14 +10,15 @@ from d2lbench.analysis.model import ClaimView, PartView, SeedRow
 from d2lbench.analysis.results import decisive_seeds
 from d2lbench.analysis.settling import notes, on_such_data, settled
 from d2lbench.analysis.sides import Reducer
-from d2lbench.analysis.statistics import EXACT_KINDS, Evidence, judge_family, paired_correlation
+from d2lbench.analysis.statistics.estimates import paired_correlation
+from d2lbench.analysis.statistics.verdicts import EXACT_KINDS, Evidence, judge_family
 from d2lbench.grid.claims.statement import Side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from d2lbench.analysis.results import Reading, Results
-    from d2lbench.analysis.statistics import Judgement
+    from d2lbench.analysis.statistics.verdicts import Judgement
     from d2lbench.grid.claims.statement import Claim, Part
     from d2lbench.grid.model import Grid
 

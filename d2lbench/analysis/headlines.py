@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from d2lbench.analysis.figures import Interval
-from d2lbench.analysis.statistics import t_interval
+from d2lbench.analysis.statistics.estimates import t_interval
 from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.registry import REGISTRY
 from d2lbench.core.spec import Component, Config, Value

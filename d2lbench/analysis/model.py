@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from d2lbench.analysis.statistics import Part
+from d2lbench.analysis.statistics.parts import Part
 
 if TYPE_CHECKING:
     from d2lbench.analysis.figures import ArmTable, FigureGroup
-    from d2lbench.analysis.statistics import Judgement
+    from d2lbench.analysis.statistics.verdicts import Judgement
     from d2lbench.analysis.timing_model import CostTable, Kernels
 
 

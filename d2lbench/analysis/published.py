@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from d2lbench.analysis.headlines import unit_of
 from d2lbench.analysis.model import PublishedView
 from d2lbench.analysis.results import decisive_seeds
-from d2lbench.analysis.statistics import Interval, prediction_interval
+from d2lbench.analysis.statistics.estimates import Interval, prediction_interval
 from d2lbench.analysis.tables import change_label, context_label
 from d2lbench.core.spec import Config
 

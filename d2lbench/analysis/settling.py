@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from d2lbench.analysis.results import decisive_seeds
-from d2lbench.analysis.statistics import crossed_bootstrap
+from d2lbench.analysis.statistics.estimates import crossed_bootstrap
 from d2lbench.core.kinds import DatasetTraits
 from d2lbench.core.spec import Config
 from d2lbench.grid.claims.statement import Side

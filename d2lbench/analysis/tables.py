@@ -10,7 +10,7 @@ import pandas as pd
 
 from d2lbench.analysis.figures import ArmRow, ArmTable
 from d2lbench.analysis.headlines import TIME, headline_of, interval, shown_metric
-from d2lbench.analysis.statistics import paired_correlation
+from d2lbench.analysis.statistics.estimates import paired_correlation
 from d2lbench.core.spec import Component, Config, Measurement, spelled
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from d2lbench.analysis.statistics import Interval
+from d2lbench.analysis.statistics.estimates import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from d2lbench.analysis.model import ClaimView, PartView
-    from d2lbench.analysis.statistics import Part
+    from d2lbench.analysis.statistics.parts import Part
     from d2lbench.report.style import Drawn
 
 WORTH_MENTIONING = 0.1  # share of picks on the ladder's edge above which nothing is concluded
@@ -101,7 +101,7 @@ def seeds_behind(claim: ClaimView) -> str:
 
 def corrected_p(claim: ClaimView) -> str:
     """Return the p behind the verdict: Holm's, or Bonferroni's against the statement where it is refuted."""
-    from d2lbench.analysis.statistics import SIGNIFICANCE
+    from d2lbench.analysis.statistics.planning import SIGNIFICANCE
 
     part = deciding(claim)
     if part is None:
@@ -141,7 +141,7 @@ def claim_figure(claim: ClaimView) -> Drawn | None:
 
 def facts(claim: ClaimView) -> Facts:
     """Return what holds for the claim as a whole, and for its part where it has only one."""
-    from d2lbench.analysis.statistics import EXACT_KINDS  # here, so that the report loads without SciPy and pandas
+    from d2lbench.analysis.statistics.verdicts import EXACT_KINDS
 
     judgement = claim.judgement
     found = [("Metric", claim.metric), ("One number per seed", claim.statistic)]

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from d2lbench.analysis.model import ClaimView, PartView
-    from d2lbench.analysis.statistics import Judgement, Part
+    from d2lbench.analysis.statistics.parts import Part
+    from d2lbench.analysis.statistics.verdicts import Judgement
     from d2lbench.report.style import Drawn
 
 WIDTH, ROW, TOP, BOTTOM, SIDE = 430, 70, 10, 64, 18

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from d2lbench.analysis.model import ClaimView, PartView, PublishedView, Report
-    from d2lbench.analysis.statistics import Judgement
+    from d2lbench.analysis.statistics.verdicts import Judgement
 
 CLAIM_COLUMNS = (
     "grid", "claim", "kind", "origin", "scale", "statement", "source", "metric", "statistic", "unit", "as_ratio",

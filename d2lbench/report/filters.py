@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from d2lbench.analysis.figures import ArmTable, Interval
     from d2lbench.analysis.model import CheckView
-    from d2lbench.analysis.statistics import Interval as Estimate
+    from d2lbench.analysis.statistics.estimates import Interval as Estimate
     from d2lbench.analysis.timing_model import Kernels, Time
     from d2lbench.report.words import Verdict
 

@@ -9,7 +9,8 @@ import pytest
 
 from d2lbench.analysis.assemble import results_of, section
 from d2lbench.analysis.claims import judge
-from d2lbench.analysis.statistics import Evidence, Part, judge_family
+from d2lbench.analysis.statistics.parts import Part
+from d2lbench.analysis.statistics.verdicts import Evidence, judge_family
 from d2lbench.analysis.tables import kernel_table
 from d2lbench.core.environment import environment, provenance
 from d2lbench.grid import load

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,15 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from d2lbench.analysis.statistics import (
-    Evidence,
-    Judgement,
-    Part,
-    Relation,
-    judge_family,
-    sign_flip_p,
-    wilson_interval,
-)
+from d2lbench.analysis.statistics.estimates import wilson_interval
+from d2lbench.analysis.statistics.parts import Part
+from d2lbench.analysis.statistics.sign_flip import sign_flip_p
+from d2lbench.analysis.statistics.verdicts import Evidence, Judgement, judge_family
+
+if TYPE_CHECKING:
+    from d2lbench.analysis.statistics.samples import Relation
 
 N = 12  # seeds of the quick scale
 M = 10  # claims of a family

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from d2lbench.analysis.statistics import (
+from d2lbench.analysis.statistics.estimates import (
     crossed_bootstrap,
     hodges_lehmann,
     interquartile_mean,

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from d2lbench.analysis.statistics import Evidence, Part, judge_family
+from d2lbench.analysis.statistics.parts import Part
+from d2lbench.analysis.statistics.verdicts import Evidence, judge_family
 
 NEVER = Evidence("never", "comparison", not_run="no data set here")
 

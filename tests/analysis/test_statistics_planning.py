@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from d2lbench.analysis.statistics import Relation, bonferroni_level, holm, seeds_to_decide, sign_flip_p
+from d2lbench.analysis.statistics.planning import bonferroni_level, holm, seeds_to_decide
+from d2lbench.analysis.statistics.sign_flip import sign_flip_p
 from d2lbench.grid.claims.claim import family_seeds
+
+if TYPE_CHECKING:
+    from d2lbench.analysis.statistics.samples import Relation
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 10, 34])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from d2lbench.analysis.statistics import newcombe_paired, rate_difference, wilson_interval
+from d2lbench.analysis.statistics.estimates import newcombe_paired, rate_difference, wilson_interval
 
 
 @pytest.mark.parametrize(

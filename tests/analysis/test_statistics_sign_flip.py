@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from d2lbench.analysis.statistics import Alternative, sign_flip_p, sign_test_p
+from d2lbench.analysis.statistics.sign_flip import Alternative, sign_flip_p, sign_test_p
 
 ALTERNATIVES: tuple[Alternative, ...] = ("two-sided", "greater", "less")
 

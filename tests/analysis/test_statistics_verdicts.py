@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from d2lbench.analysis.statistics import Evidence, Judgement, Part, Relation, holm, judge_family, newcombe_paired
+from d2lbench.analysis.statistics.estimates import newcombe_paired
+from d2lbench.analysis.statistics.parts import Part
+from d2lbench.analysis.statistics.planning import holm
+from d2lbench.analysis.statistics.verdicts import Evidence, Judgement, judge_family
+
+if TYPE_CHECKING:
+    from d2lbench.analysis.statistics.samples import Relation
 
 MARGIN = 0.01
 NEVER = Evidence("never", "comparison", not_run="no data set here")

@@ -13,7 +13,9 @@ import pytest
 from d2lbench.analysis import timing_model as timed
 from d2lbench.analysis.figures import ArmRow, ArmTable, Curve, FigureGroup, HeatMap, Interval, Panel
 from d2lbench.analysis.model import CheckView, ClaimView, PartView, Report, Section, SeedRow
-from d2lbench.analysis.statistics import Evidence, Part, judge_family, paired_correlation, t_interval
+from d2lbench.analysis.statistics.estimates import paired_correlation, t_interval
+from d2lbench.analysis.statistics.parts import Part
+from d2lbench.analysis.statistics.verdicts import Evidence, judge_family
 
 if TYPE_CHECKING:
     from collections.abc import Callable

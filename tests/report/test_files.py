@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from d2lbench.analysis.statistics import Part
+from d2lbench.analysis.statistics.parts import Part
 from d2lbench.core.errors import StoreError
 from d2lbench.report import render_claims_text, write_report
 from d2lbench.report.pages import contents
