@@ -1,7 +1,8 @@
 """A registry of named factories whose options are read from their signatures.
 
-A leaf: it knows nothing of deep learning. A factory's positional parameters are what the engine hands it;
-its keyword-only parameters are the options that a grid may name, with type, bounds and default::
+What a declaration may say of each kind stands in :mod:`d2lbench.core.kinds`. A factory's positional parameters are
+what the engine hands it; its keyword-only parameters are the options that a grid may name, with type, bounds and
+default::
 
     @register("optimizer", "sgd")
     def sgd(*, lr: Annotated[float, Ge(0)] = 0.1) -> Family: ...

@@ -153,16 +153,3 @@ class Grid:
                     if cell.id not in seen:
                         seen.add(cell.id)
                         yield cell
-
-    def arm(self, label: str) -> Arm:
-        """Return the arm, or the check, of that label.
-
-        Raises
-        ------
-        KeyError
-            There is none.
-        """
-        for arm in (*self.arms, *self.checks):
-            if arm.label == label:
-                return arm
-        raise KeyError(label)

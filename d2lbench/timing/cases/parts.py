@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import torch
 
 Count = Annotated[int, Ge(1)]
-Padding = Annotated[int, Ge(0)]
 
 #: Phases of what is differentiated; ``whole`` is a forward and a backward pass.
 DIFFERENTIATED: Final = ("forward", "forward-train", "backward", "whole")
