@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import re
 import signal
 import sys
 import traceback
@@ -18,6 +19,13 @@ from d2lbench.core.errors import D2lbenchError
 from d2lbench.core.version import __version__
 
 INTERRUPTED = 130
+#: How the parser of options says that a value is wrong, and how we say it.
+_IN_OUR_WORDS = (
+    (r"Value error, ", ""),
+    (r"Input should be a valid integer.*", "needs a whole number"),
+    (r"Input should be a valid number.*", "needs a number"),
+    (r"Input should be (?=greater|less)", "must be "),
+)
 OUR_BUG = 70
 
 
@@ -58,6 +66,8 @@ def _usage(error: Exception) -> int:
     """Return click's own exit code for a usage error; own any other error as our bug."""
     show = getattr(error, "show", None)
     if show is not None:
+        for pattern, words in _IN_OUR_WORDS:
+            error.message = re.sub(pattern, words, str(getattr(error, "message", "")))  # type: ignore[attr-defined]
         show()
         return int(getattr(error, "exit_code", 2))
     traceback.print_exc()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from d2lbench.api.session import Request, Session
 from d2lbench.core.errors import UsageError
+from d2lbench.core.files import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,6 @@ def export_weights(request: Request, folder: Path) -> int:
     if not kept:
         problem = "export --format safetensors: no weights were kept; say keep_weights = true in the grid, and run it"
         raise UsageError(problem)
-    folder.mkdir(parents=True, exist_ok=True)
     for cell, content in kept.items():
-        (folder / f"{cell}.safetensors").write_bytes(content)
+        write_file(folder / f"{cell}.safetensors", content)
     return len(kept)

@@ -51,7 +51,11 @@ def _fingerprint(session: Session, store: Store) -> str:
     for timing in (timing for kind in kinds for timing in store.timings(kind)):
         content.update(f"{timing.kind}{timing.key}{timing.sequence}".encode())
     package = Path(__file__).parents[1]
-    sources = [source for name in ("analysis", "report", "catalogue") for source in (package / name).rglob("*.*")]
+    sources = [
+        source
+        for name in ("core", "grid", "catalogue", "analysis", "report")
+        for source in (package / name).rglob("*.*")
+    ]
     for source in sorted(source for source in sources if source.suffix != ".pyc" and source.is_file()):
         content.update(source.read_bytes())
     return content.hexdigest()

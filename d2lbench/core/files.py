@@ -48,8 +48,8 @@ def replace_file(path: Path, content: str | bytes) -> None:
         raise
 
 
-def write_file(path: Path, content: str) -> None:
-    """Write a text file that a user asked for as a whole or not at all.
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file that a user asked for as a whole or not at all.
 
     Raises
     ------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from d2lbench.catalogue.datasets.files import _dataset, missing_data
+from d2lbench.catalogue.datasets.files import dataset_name, missing_data
 from d2lbench.engine.calibration import uncalibrated
 from d2lbench.engine.plan import WEIGHTS, Stack, plan, structure
 
@@ -67,7 +67,7 @@ def plan_works(
     for grid in grids:
         kept = []
         for cell in cells[id(grid)]:
-            reason = absent.get(_dataset(cell))
+            reason = absent.get(dataset_name(cell))
             if reason and cell.id not in stored:
                 without[cell.id] = (cell, reason)
             else:

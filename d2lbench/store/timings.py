@@ -7,10 +7,10 @@ the older one's place. What a kernel's time is a time of, is a :class:`KernelKey
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from d2lbench.core.files import plain
 from d2lbench.core.spec import digest
 from d2lbench.store.database import Database, checked, now, seal
 
@@ -152,14 +152,5 @@ def _timing(row: tuple[Any, ...]) -> Timing:
 
 
 def _written(content: dict[str, Any]) -> str:
-    text = json.dumps(_finite(content), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(plain(content), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.encode(errors="replace").decode()
-
-
-def _finite(content: Any) -> Any:
-    """Return the same content with None for what is not a finite number."""
-    if isinstance(content, dict):
-        return {str(name): _finite(value) for name, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -65,7 +65,7 @@ def digest_of(*sums: str) -> str:
 def missing_data(cells: Iterable[Cell], registry: Registry = REGISTRY) -> dict[str, str]:
     """Return, by dataset, why its files cannot be read; empty where all are there."""
     reasons = {}
-    for name in sorted({_dataset(cell) for cell in cells} - {""}):
+    for name in sorted({dataset_name(cell) for cell in cells} - {""}):
         locate = registry.get(DatasetTraits, name).traits.locate
         try:
             if locate:
@@ -75,5 +75,6 @@ def missing_data(cells: Iterable[Cell], registry: Registry = REGISTRY) -> dict[s
     return reasons
 
 
-def _dataset(cell: Cell) -> str:
+def dataset_name(cell: Cell) -> str:
+    """Return the name of the dataset that a cell trains on; empty where it measures something else."""
     return cell.config.dataset.name if isinstance(cell.config, Config) else ""
